@@ -1,0 +1,1 @@
+//! Benches of promblock live in this folder, one file per question.

@@ -1,0 +1,2 @@
+//! The `promblock` command.
+fn main() {}

@@ -1,0 +1,14 @@
+//! Reads the blocks of a Prometheus TSDB: metadata, index, chunks, tombstones.
+//!
+//! The crate decodes bytes. It knows no Arrow, starts no threads and prints nothing; where the bytes come from
+//! is behind [`source::Source`].
+
+pub mod cursor;
+pub mod error;
+pub mod labels;
+pub mod limits;
+pub mod samples;
+pub mod source;
+
+pub use error::{DecodeError, DecodeErrorKind, Error};
+pub use labels::Labels;

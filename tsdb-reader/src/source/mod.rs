@@ -1,0 +1,50 @@
+//! Sources: where the bytes of a block come from.
+//!
+//! A source hands out byte ranges and decodes nothing. It is asked for a *list* of ranges, so that a store with
+//! high latency can fetch them together or join neighbours.
+
+use std::fmt;
+use std::io;
+use std::ops::Range;
+
+use bytes::Bytes;
+
+/// A file of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum BlockFile {
+    /// `meta.json`
+    Meta,
+    /// `index`
+    Index,
+    /// `tombstones`
+    Tombstones,
+    /// `chunks/NNNNNN`, by the number in its name.
+    Segment(u32),
+}
+
+impl fmt::Display for BlockFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Meta => f.write_str("meta.json"),
+            Self::Index => f.write_str("index"),
+            Self::Tombstones => f.write_str("tombstones"),
+            Self::Segment(number) => write!(f, "chunks/{number:06}"),
+        }
+    }
+}
+
+/// The files of one block.
+pub trait Source: Send + Sync + fmt::Debug {
+    /// Where the block is, for messages: a path or a URL.
+    fn location(&self) -> String;
+
+    /// Size of `file` in bytes; [`io::ErrorKind::NotFound`] when it is not there.
+    fn size(&self, file: BlockFile) -> io::Result<u64>;
+
+    /// Numbers of the chunk segments, ascending. Empty without a `chunks` folder.
+    fn segments(&self) -> io::Result<Vec<u32>>;
+
+    /// The bytes of each range, in the order asked. A range that reaches past the end of the file is cut there,
+    /// so an answer may be shorter than asked, or empty.
+    fn read(&self, file: BlockFile, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>>;
+}
