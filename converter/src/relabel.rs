@@ -1,0 +1,210 @@
+//! The labels pipeline: from a series' own labels to the labels of its rows.
+//!
+//! In this order: own labels → external labels override → (`--match` applies here) → drop or keep → add.
+//! The metric name is never touched: it decides the shard and comes first in the order.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use tsdb_reader::Labels;
+use tsdb_reader::labels::METRIC_NAME;
+
+/// External labels that are bookkeeping of Mimir and Cortex, not data.
+const BOOKKEEPING: [&str; 4] = ["__org_id__", "__ingester_id__", "__compactor_shard_id__", "__shard_id__"];
+
+/// What the user asked to be done to labels.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabelOptions {
+    /// Labels to remove.
+    pub drop: BTreeSet<String>,
+    /// When not empty: the labels to keep, besides the metric name.
+    pub keep: BTreeSet<String>,
+    /// Labels to add; they replace one of the same name.
+    pub add: BTreeMap<String, String>,
+}
+
+/// Labels that may not be named in [`LabelOptions`].
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum LabelOptionsError {
+    /// The metric name cannot be changed.
+    #[error("{flag} names __name__; the metric name stays as it is, leave it out")]
+    MetricName {
+        /// The flag.
+        flag: &'static str,
+    },
+    /// Drop and keep exclude each other.
+    #[error("--drop-labels and --keep-labels exclude each other; give one of them")]
+    DropAndKeep,
+    /// A label has no name.
+    #[error("{flag} names an empty label")]
+    Empty {
+        /// The flag.
+        flag: &'static str,
+    },
+}
+
+impl LabelOptions {
+    /// Refuses what cannot be done.
+    pub fn check(&self) -> Result<(), LabelOptionsError> {
+        if !self.drop.is_empty() && !self.keep.is_empty() {
+            return Err(LabelOptionsError::DropAndKeep);
+        }
+        let metric_name = "__name__";
+        if self.drop.contains(metric_name) {
+            return Err(LabelOptionsError::MetricName { flag: "--drop-labels" });
+        }
+        if self.add.contains_key(metric_name) {
+            return Err(LabelOptionsError::MetricName { flag: "--add-label" });
+        }
+        for (flag, empty) in [
+            ("--drop-labels", self.drop.contains("")),
+            ("--keep-labels", self.keep.contains("")),
+            ("--add-label", self.add.contains_key("")),
+        ] {
+            if empty {
+                return Err(LabelOptionsError::Empty { flag });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// External labels of a block as they go into its series: without bookkeeping, empty values and the metric name.
+pub fn external_labels(labels: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    labels
+        .iter()
+        .filter(|(name, value)| {
+            !value.is_empty() && name.as_str() != "__name__" && !BOOKKEEPING.contains(&name.as_str())
+        })
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+/// The pipeline of one block.
+#[derive(Debug, Clone)]
+pub struct Relabel {
+    external: BTreeMap<String, String>,
+    options: LabelOptions,
+}
+
+impl Relabel {
+    /// The pipeline for series of a block with these external labels.
+    pub fn new(external: BTreeMap<String, String>, options: LabelOptions) -> Self {
+        Self { external, options }
+    }
+
+    /// True when labels come out as they went in, and so in the same order.
+    pub fn is_identity(&self) -> bool {
+        self.external.is_empty() && !self.can_merge() && self.options.add.is_empty()
+    }
+
+    /// True when two different series of a block may become equal.
+    pub fn can_merge(&self) -> bool {
+        !self.options.drop.is_empty() || !self.options.keep.is_empty() || !self.options.add.is_empty()
+    }
+
+    /// External labels applied: what `--match` sees, and what makes two series the same.
+    pub fn identify(&self, own: &Labels, identity: &mut Labels) {
+        overlay(own, &self.external, identity);
+    }
+
+    /// Drops, keeps and adds: from the labels that [`Relabel::identify`] gave to those of the rows.
+    pub fn shape(&self, identity: &Labels, shaped: &mut Labels) {
+        let mut kept = Labels::new();
+        for (name, value) in identity.iter() {
+            let is_metric_name = name == METRIC_NAME;
+            let name_str = std::str::from_utf8(name).ok();
+            let dropped = name_str.is_some_and(|name| self.options.drop.contains(name));
+            let not_kept = !self.options.keep.is_empty()
+                && !name_str.is_some_and(|name| self.options.keep.contains(name));
+            if is_metric_name || !(dropped || not_kept) {
+                kept.push(name, value);
+            }
+        }
+        overlay(&kept, &self.options.add, shaped);
+    }
+
+    /// The external label `name`, if the block has it.
+    pub fn external(&self, name: &str) -> Option<&str> {
+        self.external.get(name).map(String::as_str)
+    }
+}
+
+/// `base` with the pairs of `over` added or replaced; both sorted by name, and so is the result. A pair of
+/// `over` with an empty value removes the label: an empty label is no label.
+fn overlay(base: &Labels, over: &BTreeMap<String, String>, result: &mut Labels) {
+    result.clear();
+    let mut over = over.iter().peekable();
+    for (name, value) in base.iter() {
+        while let Some((over_name, over_value)) = over.next_if(|(over_name, _)| over_name.as_bytes() < name) {
+            push_value(result, over_name.as_bytes(), over_value.as_bytes());
+        }
+        match over.next_if(|(over_name, _)| over_name.as_bytes() == name) {
+            Some((_, over_value)) => push_value(result, name, over_value.as_bytes()),
+            None => push_value(result, name, value),
+        }
+    }
+    for (over_name, over_value) in over {
+        push_value(result, over_name.as_bytes(), over_value.as_bytes());
+    }
+}
+
+fn push_value(result: &mut Labels, name: &[u8], value: &[u8]) {
+    if !value.is_empty() {
+        result.push(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(pairs: &[(&str, &str)]) -> Labels {
+        pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect()
+    }
+
+    fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+
+    fn apply(relabel: &Relabel, own: &[(&str, &str)]) -> String {
+        let (mut identity, mut shaped) = (Labels::new(), Labels::new());
+        relabel.identify(&labels(own), &mut identity);
+        relabel.shape(&identity, &mut shaped);
+        assert!(shaped.is_sorted());
+        shaped.to_string()
+    }
+
+    #[test]
+    fn external_labels_override_and_added_ones_come_last() {
+        let options = LabelOptions { add: map(&[("env", "prod"), ("job", "")]), ..LabelOptions::default() };
+        let relabel = Relabel::new(map(&[("cluster", "c1"), ("A", "a")]), options);
+        let own = [("__name__", "up"), ("cluster", "own"), ("job", "x")];
+        assert_eq!(apply(&relabel, &own), r#"{A="a", __name__="up", cluster="c1", env="prod"}"#);
+    }
+
+    #[test]
+    fn dropping_and_keeping_leave_the_metric_name() {
+        let set = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        let own = [("__name__", "up"), ("instance", "i"), ("job", "x")];
+        let drop = LabelOptions { drop: set(&["job"]), ..LabelOptions::default() };
+        assert_eq!(apply(&Relabel::new(map(&[]), drop), &own), r#"{__name__="up", instance="i"}"#);
+        let keep = LabelOptions { keep: set(&["job"]), ..LabelOptions::default() };
+        assert_eq!(apply(&Relabel::new(map(&[]), keep), &own), r#"{__name__="up", job="x"}"#);
+    }
+
+    #[test]
+    fn bookkeeping_labels_of_a_block_are_no_data() {
+        let external =
+            map(&[("__org_id__", "t"), ("__compactor_shard_id__", "1_of_4"), ("cluster", "c"), ("e", "")]);
+        assert_eq!(external_labels(&external), map(&[("cluster", "c")]));
+    }
+
+    #[test]
+    fn the_metric_name_cannot_be_dropped_or_added() {
+        let drop = LabelOptions { drop: ["__name__".to_owned()].into(), ..LabelOptions::default() };
+        assert_eq!(drop.check(), Err(LabelOptionsError::MetricName { flag: "--drop-labels" }));
+        let add = LabelOptions { add: map(&[("__name__", "x")]), ..LabelOptions::default() };
+        assert_eq!(add.check(), Err(LabelOptionsError::MetricName { flag: "--add-label" }));
+    }
+}
