@@ -1,0 +1,381 @@
+//! Convert: the main job, from SOURCE to a published DEST.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tsdb_reader::Labels;
+use tsdb_reader::index::Series;
+use tsdb_reader::matcher::{Matcher, SelectorError, parse_selector};
+
+use crate::blocks::OpenBlock;
+use crate::dest::{BlockRecord, Dest, DestError, DestPlan, Manifest, Opened, UnitRecord};
+use crate::discover::{DiscoverError, Found, discover};
+use crate::error::error_chain;
+use crate::finding::{Finding, Findings, Severity};
+use crate::merge::Wanted;
+use crate::options::{ConvertOptions, StaleMarkers};
+use crate::order::Order;
+use crate::pipeline::{self, Progress, UnitOutput, Work};
+use crate::plan::{self, Ledger, Shard, Unit};
+use crate::relabel::{LabelOptionsError, Relabel};
+use crate::report::{Report, UnitCounts};
+use crate::series::{SeriesError, Walk};
+use crate::sink::{Encoder, FORMAT_VERSION, SinkError};
+use crate::time::{TimeBounds, display_time};
+use crate::unit::identity;
+
+/// What one slice may hold while it is merged and encoded, by measurement, rounded up.
+const SLICE_BYTES: u64 = 56 << 20;
+/// What a run holds besides slices: tables of the indexes, file buffers, the program.
+const BASE_BYTES: u64 = 48 << 20;
+
+/// Why a conversion did not happen, or not to its end. The manifest is unchanged.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConvertError {
+    /// A SOURCE cannot be used.
+    #[error(transparent)]
+    Discover(#[from] DiscoverError),
+    /// DEST cannot be used.
+    #[error(transparent)]
+    Dest(#[from] DestError),
+    /// Rows cannot be written.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    /// Series cannot be walked.
+    #[error(transparent)]
+    Series(#[from] SeriesError),
+    /// The labels asked for make no sense.
+    #[error(transparent)]
+    LabelOptions(#[from] LabelOptionsError),
+    /// A selector does not parse.
+    #[error("--match {selector}")]
+    Selector {
+        /// As given.
+        selector: String,
+        /// Where and why.
+        source: SelectorError,
+    },
+    /// No time is left between the bounds.
+    #[error("the time range is empty: --min-time {} is not before --max-time {}", display_time(*min_time_ms), display_time(*max_time_ms))]
+    EmptyTimeRange {
+        /// As given.
+        min_time_ms: i64,
+        /// As given.
+        max_time_ms: i64,
+    },
+    /// The memory limit does not suffice for one slice.
+    #[error("--memory-limit {limit} is too small, this conversion needs at least {needed} bytes")]
+    MemoryLimit {
+        /// As given, in bytes.
+        limit: u64,
+        /// What is needed, in bytes.
+        needed: u64,
+    },
+    /// `--strict` found something broken.
+    #[error("--strict: {} broken: {first}; nothing was written", count)]
+    Strict {
+        /// How many findings.
+        count: usize,
+        /// The first of them.
+        first: String,
+    },
+    /// Asked to stop.
+    #[error("stopped; committed units stay, run the same command again to go on from there")]
+    Stopped,
+}
+
+/// Options that do not shape the output.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// Workers.
+    pub threads: usize,
+    /// Bytes of anonymous memory that may be held.
+    pub memory_limit: u64,
+    /// Where sorting spills to.
+    pub temp_dir: PathBuf,
+    /// Refuse before anything is written when anything is broken.
+    pub strict: bool,
+}
+
+/// The plan of a run, with what is open for it.
+pub struct Planned {
+    /// Blocks to read.
+    pub blocks: Vec<OpenBlock>,
+    /// Units in the order they are begun.
+    pub units: Vec<Unit>,
+    /// Metrics at which shards end.
+    pub shard_bounds: Vec<String>,
+    /// What each level-1 source is known to cover.
+    pub ledger: Ledger,
+    /// What discovery and opening found.
+    pub findings: Findings,
+    /// The time range asked for.
+    pub asked: TimeBounds,
+}
+
+/// Finds and opens the blocks of `sources`; plans the units for a DEST that `known` plan and ledger come from.
+pub fn plan_units(
+    sources: &[PathBuf],
+    options: &ConvertOptions,
+    known: Option<&DestPlan>,
+    mut ledger: Ledger,
+) -> Result<Planned, ConvertError> {
+    options.labels.check()?;
+    let asked = options.asked().ok_or(ConvertError::EmptyTimeRange {
+        min_time_ms: options.min_time_ms.unwrap_or(i64::MIN),
+        max_time_ms: options.max_time_ms.unwrap_or(i64::MAX),
+    })?;
+    let selectors = parse_selectors(&options.selectors)?;
+    let discovery = discover(sources)?;
+    let mut findings = Findings::default();
+    for finding in discovery.findings {
+        findings.push(finding);
+    }
+    let mut blocks = open_blocks(discovery.blocks, options, &selectors, &mut findings);
+    let mut partitions = Vec::new();
+    blocks.retain(|block| match block.partitions(options.partition_by, asked) {
+        Ok(of_block) => {
+            partitions.push(of_block);
+            true
+        }
+        Err(error) => {
+            findings.push(unreadable(&block.name(), &error));
+            false
+        }
+    });
+    plan::enter_sources(&mut ledger, &blocks);
+    let shard_bounds = match known {
+        Some(known) => known.shard_bounds.clone(),
+        None => {
+            let count = partitions.iter().flatten().collect::<std::collections::BTreeSet<_>>().len();
+            plan::shard_bounds(&blocks, count, options)
+        }
+    };
+    let units = plan::units(&mut blocks, &partitions, asked, &shard_bounds, &ledger, options);
+    Ok(Planned { blocks, units, shard_bounds, ledger, findings, asked })
+}
+
+/// Parses the selectors of `--match`.
+pub fn parse_selectors(selectors: &[String]) -> Result<Vec<Vec<Matcher>>, ConvertError> {
+    let parse = |selector: &String| {
+        parse_selector(selector).map_err(|source| ConvertError::Selector { selector: selector.clone(), source })
+    };
+    selectors.iter().map(parse).collect()
+}
+
+fn unreadable(block: &str, error: &tsdb_reader::Error) -> Finding {
+    let message = format!("{}; the block is left out, take a new copy of it", error_chain(error));
+    Finding::new(Severity::Broken, "unreadable-block", block, message)
+}
+
+/// Opens blocks for reading; those that cannot be opened are named. The newest ULID gets the highest rank.
+pub fn open_blocks(
+    found: Vec<Found>,
+    options: &ConvertOptions,
+    selectors: &[Vec<Matcher>],
+    findings: &mut Findings,
+) -> Vec<OpenBlock> {
+    let mut by_age: Vec<_> = found.iter().map(|found| found.block.meta().ulid).collect();
+    by_age.sort_unstable();
+    let mut blocks = Vec::new();
+    for Found { location, block } in found {
+        let rank = u32::try_from(by_age.partition_point(|ulid| *ulid < block.meta().ulid)).unwrap_or(u32::MAX);
+        let name = format!("{} ({location})", block.meta().ulid);
+        let relabel = Relabel::new(OpenBlock::external(&block), options.labels.clone());
+        match OpenBlock::open(block, location, relabel, rank, selectors) {
+            Ok(block) => blocks.push(block),
+            Err(error) => findings.push(unreadable(&name, &error)),
+        }
+    }
+    blocks
+}
+
+/// Converts `sources` to `root`.
+pub fn convert(
+    sources: &[PathBuf],
+    root: &Path,
+    options: &ConvertOptions,
+    run: &RunOptions,
+    progress: &Progress,
+    stop: &AtomicBool,
+) -> Result<Report, ConvertError> {
+    let encoder = Encoder::new(options.output.clone())?;
+    let slices_in_flight = slices_in_flight(run)?;
+    // What can be refused is refused before DEST is touched.
+    options.labels.check()?;
+    parse_selectors(&options.selectors)?;
+    let Opened { dest, plan: known, manifest } = Dest::open(root, options)?;
+    let ledger = manifest.map(|manifest| manifest.ledger).unwrap_or_default();
+    let planned = plan_units(sources, options, known.as_ref(), ledger)?;
+    let Planned { blocks, units, shard_bounds, ledger, mut findings, asked } = planned;
+    if run.strict {
+        refuse_broken(&blocks, &findings)?;
+    }
+    if known.is_none() {
+        let plan = DestPlan {
+            format_version: FORMAT_VERSION.to_owned(),
+            options: options.clone(),
+            shard_bounds: shard_bounds.clone(),
+        };
+        dest.write_plan(&plan)?;
+    }
+    let before: BTreeMap<String, UnitRecord> =
+        dest.units()?.into_iter().map(|unit| (unit.unit.clone(), unit)).collect();
+    dest.sweep(&before.values().cloned().collect::<Vec<_>>())?;
+
+    progress.samples_expected.store(units.iter().map(|unit| unit.weight).sum(), Ordering::Relaxed);
+    let mut counts = UnitCounts::default();
+    let mut of_run: BTreeMap<String, UnitRecord> = BTreeMap::new();
+    let mut to_do = Vec::new();
+    for unit in &units {
+        match before.get(&unit.unit) {
+            Some(done) if is_done(&dest, done, unit) => {
+                counts.skipped += 1;
+                progress.samples_read.fetch_add(done.tally.read, Ordering::Relaxed);
+                of_run.insert(unit.unit.clone(), done.clone());
+            }
+            _ => to_do.push(unit),
+        }
+    }
+    let committed: Mutex<Vec<(UnitRecord, bool)>> = Mutex::new(Vec::new());
+    let commit = |unit: &Unit, mut output: UnitOutput| -> Result<(), ConvertError> {
+        let old = before.get(&unit.unit);
+        let (record, frozen) = match old {
+            Some(old) if old.shrinks_to(&output.tally) => (old.clone(), true),
+            _ => {
+                let UnitOutput { parts, tally, findings, .. } = output;
+                (dest.commit(unit, parts, tally, findings, &mut output.identities, old)?, false)
+            }
+        };
+        committed.lock().unwrap_or_else(PoisonError::into_inner).push((record, frozen));
+        Ok(())
+    };
+    let wanted = Wanted {
+        bounds: asked,
+        asked,
+        writable: TimeBounds::ROWS,
+        drop_stale: options.stale_markers == StaleMarkers::Drop,
+    };
+    let sort_budget_bytes = usize::try_from(run.memory_limit / 8).unwrap_or(usize::MAX) / (run.threads.max(1) * 2);
+    let work = Work {
+        blocks: &blocks,
+        shards: &Shard::between(&shard_bounds),
+        encoder: &encoder,
+        root,
+        wanted,
+        walk: Walk { order: Order::Metric, temp_dir: &run.temp_dir, sort_budget_bytes },
+        allow_merge: options.allow_merge,
+        folder: &|unit| options.partition_by.folder(&unit.partition),
+        commit: &commit,
+        threads: run.threads.clamp(1, slices_in_flight),
+        slices_in_flight,
+        progress,
+        stop,
+    };
+    pipeline::run(&work, to_do.into_iter())?;
+
+    for (record, frozen) in committed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        if frozen {
+            counts.frozen += 1;
+            let message = "the input holds fewer samples than what is published, so the published unit stays";
+            findings.push(Finding::new(Severity::Note, "frozen-unit", &record.unit, message));
+        } else {
+            counts.done += 1;
+        }
+        of_run.insert(record.unit.clone(), record);
+    }
+    let all = dest.units()?;
+    if let Err(error) = dest.check_identities(&all) {
+        return Err(name_series(error, &blocks).into());
+    }
+    let of_run: Vec<UnitRecord> = of_run.into_values().collect();
+    let whole = options.selectors.is_empty() && asked == TimeBounds::ALL;
+    let report = Report::new(&of_run, &blocks, findings, counts, whole);
+    let label_columns = encoder.label_columns().iter();
+    let manifest = Manifest {
+        format_version: FORMAT_VERSION.to_owned(),
+        options: options.clone(),
+        shard_bounds,
+        label_columns: label_columns.map(|at| (at.label.clone(), at.column.clone())).collect(),
+        ledger,
+        blocks: report.blocks.clone(),
+        findings: report.findings.clone(),
+        units: all,
+    };
+    dest.write_manifest(&manifest)?;
+    Ok(report)
+}
+
+/// A unit is done when nothing that shapes it has changed; one with losses is tried again.
+fn is_done(dest: &Dest, done: &UnitRecord, unit: &Unit) -> bool {
+    let lossless = done.tally.lost_samples() == 0 && done.findings.is_empty();
+    done.fingerprint == unit.fingerprint && lossless && dest.is_whole(done)
+}
+
+fn slices_in_flight(run: &RunOptions) -> Result<usize, ConvertError> {
+    let needed = BASE_BYTES + SLICE_BYTES;
+    // An eighth is for sorting.
+    let usable = run.memory_limit / 8 * 7;
+    if usable < needed {
+        return Err(ConvertError::MemoryLimit { limit: run.memory_limit, needed: needed / 7 * 8 + 8 });
+    }
+    let slices = usize::try_from((usable - BASE_BYTES) / SLICE_BYTES).unwrap_or(usize::MAX);
+    // A few more than threads keep them busy while one slice is awaited.
+    Ok(slices.min(run.threads.max(1) * 2 + 1))
+}
+
+/// Replaces the units in a collision by the two series, where their blocks are at hand.
+fn name_series(error: DestError, blocks: &[OpenBlock]) -> DestError {
+    let DestError::Collision { series_id, series: units } = error else { return error };
+    let mut named = std::collections::BTreeSet::new();
+    let (mut series, mut own, mut shaped) = (Series::default(), Labels::new(), Labels::new());
+    for block in blocks {
+        for series_ref in block.all_refs().unwrap_or_default() {
+            if block.block.index().series(series_ref, &mut series).is_ok() {
+                block.relabel.identify(&series.labels, &mut own);
+                block.relabel.shape(&own, &mut shaped);
+                if identity(&shaped).0 == series_id {
+                    named.insert(shaped.to_string());
+                }
+            }
+        }
+    }
+    let series = if named.len() > 1 { named.into_iter().collect() } else { units };
+    DestError::Collision { series_id, series }
+}
+
+fn refuse_broken(blocks: &[OpenBlock], findings: &Findings) -> Result<(), ConvertError> {
+    let mut broken: Vec<Finding> =
+        findings.list.iter().filter(|finding| finding.severity == Severity::Broken).cloned().collect();
+    for block in blocks {
+        broken.extend(crate::verify::verify_block(block).into_iter().filter(|at| at.severity == Severity::Broken));
+    }
+    match broken.first() {
+        None => Ok(()),
+        Some(first) => Err(ConvertError::Strict {
+            count: broken.len(),
+            first: format!("{} {}: {}", first.place, first.name, first.message),
+        }),
+    }
+}
+
+/// What the manifest and the report say of each block.
+pub(crate) fn block_records(blocks: &[OpenBlock], read: &BTreeMap<String, u64>) -> Vec<BlockRecord> {
+    let record = |block: &OpenBlock| {
+        let meta = block.block.meta();
+        let ulid = meta.ulid.to_string();
+        BlockRecord {
+            location: block.location.clone(),
+            min_time_ms: meta.min_time_ms,
+            max_time_ms: meta.max_time_ms,
+            samples: meta.stats.num_samples,
+            read: read.get(&ulid).copied().unwrap_or_default(),
+            ulid,
+        }
+    };
+    blocks.iter().map(record).collect()
+}

@@ -1,0 +1,496 @@
+//! DEST: the folder that a conversion writes, and what keeps it whole.
+//!
+//! ```text
+//! DEST/samples/dt=2026-11-20/part-<unit>-<fp8>-0000.parquet      appears whole, by rename
+//! DEST/_promblock/plan.json            options and shard bounds, chosen once
+//! DEST/_promblock/units/<unit>.json    written last: the unit's commit
+//! DEST/_promblock/units/<unit>.ids     its series: (series_id, second hash) as u64 little-endian, ascending
+//! DEST/_promblock/manifest.json        what is published; readers use its file lists
+//! DEST/_promblock/lock                 held by the run that writes
+//! ```
+//! A run that is killed leaves committed units and rubbish; the next run goes on from the units and removes the
+//! rubbish: temporary files, and parts that no unit names.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::finding::Findings;
+use crate::options::ConvertOptions;
+use crate::plan::{Ledger, Unit};
+use crate::sink::{FORMAT_VERSION, PartFile, SinkError, TEMPORARY_PREFIX};
+use crate::tally::Tally;
+use crate::time::Partition;
+use crate::unit::SeriesIdentity;
+
+/// The folder for what is not data.
+const OWN_FOLDER: &str = "_promblock";
+/// Folders of tables.
+const TABLES: [&str; 3] = ["samples", "histograms", "series"];
+
+/// Why a DEST cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DestError {
+    /// Something else lies there.
+    #[error("DEST {} is not empty and not written by promblock; choose an empty or new folder", path.display())]
+    NotOurs {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// It was made with other options.
+    #[error(
+        "DEST {} was written with other options ({}); use those, or another DEST",
+        path.display(),
+        differences.join("; ")
+    )]
+    OtherOptions {
+        /// The folder.
+        path: PathBuf,
+        /// One per option.
+        differences: Vec<String>,
+    },
+    /// Another version wrote it.
+    #[error(
+        "DEST {} has output format {found}, this promblock writes {FORMAT_VERSION}; use the other version, or another DEST",
+        path.display()
+    )]
+    OtherFormat {
+        /// The folder.
+        path: PathBuf,
+        /// Its format.
+        found: String,
+    },
+    /// Another run is at work.
+    #[error("another promblock is writing to DEST {}; wait until it has ended", path.display())]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A file of ours is damaged.
+    #[error("cannot parse {}; restore it, or remove DEST and convert again", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What the parser said.
+        source: serde_json::Error,
+    },
+    /// The file system refused.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A part file cannot be published.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    /// Two series share an id.
+    #[error(
+        "series_id {series_id} stands for two series: {}; convert them to different DESTs (--match)",
+        series.join(" and ")
+    )]
+    Collision {
+        /// The id.
+        series_id: i64,
+        /// The series, or the units that hold them where their blocks are gone.
+        series: Vec<String>,
+    },
+}
+
+fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DestError {
+    let path = path.to_owned();
+    move |source| DestError::Io { action, path, source }
+}
+
+/// What is chosen once per DEST.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DestPlan {
+    /// Version of what is written.
+    pub format_version: String,
+    /// Options that shape the output.
+    pub options: ConvertOptions,
+    /// Metrics at which shards end.
+    pub shard_bounds: Vec<String>,
+}
+
+/// One published file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRecord {
+    /// The table it belongs to.
+    pub table: String,
+    /// Path relative to DEST.
+    pub path: String,
+    /// Rows.
+    pub rows: u64,
+    /// Size in bytes.
+    pub size_bytes: u64,
+    /// Smallest timestamp in it.
+    pub min_time_ms: i64,
+    /// Largest timestamp in it.
+    pub max_time_ms: i64,
+    /// CRC-32C of the file, 8 hex digits.
+    pub crc32c: String,
+}
+
+/// What a committed unit read and wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitRecord {
+    /// Its name.
+    pub unit: String,
+    /// Its partition.
+    pub partition: Partition,
+    /// Position of its shard.
+    pub shard: usize,
+    /// Hash of all that shapes its bytes.
+    pub fingerprint: String,
+    /// ULIDs of the blocks read.
+    pub blocks: Vec<String>,
+    /// Files written.
+    pub files: Vec<FileRecord>,
+    /// What became of every sample.
+    pub tally: Tally,
+    /// What could not be read.
+    pub findings: Findings,
+}
+
+impl UnitRecord {
+    /// True when a redo may hold less than this: the input is gone, so the unit stays as it is.
+    ///
+    /// Tombstones do not count as shrinking; a compaction that applied them does not either.
+    pub fn shrinks_to(&self, redo: &Tally) -> bool {
+        let with_tombstoned = |tally: &Tally| tally.written + tally.tombstoned;
+        redo.written < self.tally.written && with_tombstoned(redo) < with_tombstoned(&self.tally)
+    }
+}
+
+/// A block as the manifest names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockRecord {
+    /// Its ULID.
+    pub ulid: String,
+    /// Where it was read.
+    pub location: String,
+    /// First millisecond, by meta.json.
+    pub min_time_ms: i64,
+    /// First millisecond after it, by meta.json.
+    pub max_time_ms: i64,
+    /// Samples, by meta.json.
+    pub samples: u64,
+    /// Samples by the headers of the chunks read.
+    pub read: u64,
+}
+
+/// `manifest.json`: what is published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of what is written.
+    pub format_version: String,
+    /// Options that shape the output.
+    pub options: ConvertOptions,
+    /// Metrics at which shards end.
+    pub shard_bounds: Vec<String>,
+    /// The column of each promoted label.
+    pub label_columns: Vec<(String, String)>,
+    /// What each level-1 source is known to cover.
+    pub ledger: Ledger,
+    /// Blocks of the last run.
+    pub blocks: Vec<BlockRecord>,
+    /// Findings of the last run.
+    pub findings: Findings,
+    /// All units, of all runs.
+    pub units: Vec<UnitRecord>,
+}
+
+/// An open DEST; no other run writes to it meanwhile.
+#[derive(Debug)]
+pub struct Dest {
+    root: PathBuf,
+    _lock: File,
+}
+
+/// What a DEST held before the run.
+#[derive(Debug)]
+pub struct Opened {
+    /// The DEST, locked.
+    pub dest: Dest,
+    /// What was chosen for it, unless it is new.
+    pub plan: Option<DestPlan>,
+    /// What is published, if anything is.
+    pub manifest: Option<Manifest>,
+}
+
+impl Dest {
+    /// Opens the folder `root`, or makes it; refuses one that is not ours, in use, or made with other options.
+    pub fn open(root: &Path, options: &ConvertOptions) -> Result<Opened, DestError> {
+        let own = root.join(OWN_FOLDER);
+        if !own.join("plan.json").exists() && !is_free(root)? {
+            return Err(DestError::NotOurs { path: root.to_owned() });
+        }
+        fs::create_dir_all(own.join("units")).map_err(io_error("create", &own))?;
+        let lock_path = own.join("lock");
+        let lock = File::create(&lock_path).map_err(io_error("create", &lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(DestError::Locked { path: root.to_owned() }),
+            Err(TryLockError::Error(source)) => return Err(io_error("lock", &lock_path)(source)),
+        }
+        let dest = Self { root: root.to_owned(), _lock: lock };
+        let plan: Option<DestPlan> = read_json(&own.join("plan.json"))?;
+        if let Some(plan) = &plan {
+            dest.check_plan(plan, options)?;
+        }
+        let manifest = read_json(&own.join("manifest.json"))?;
+        Ok(Opened { dest, plan, manifest })
+    }
+
+    fn check_plan(&self, plan: &DestPlan, options: &ConvertOptions) -> Result<(), DestError> {
+        if plan.format_version != FORMAT_VERSION {
+            return Err(DestError::OtherFormat { path: self.root.clone(), found: plan.format_version.clone() });
+        }
+        let mut differences = options.differences(&plan.options);
+        if let Some(shards) = options.shards
+            && plan.options.shards != Some(shards)
+        {
+            differences.push(format!("shards: {shards} asked for, {} in DEST", plan.shard_bounds.len() + 1));
+        }
+        if differences.is_empty() {
+            return Ok(());
+        }
+        Err(DestError::OtherOptions { path: self.root.clone(), differences })
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The folder of what is not data.
+    pub fn own_folder(&self) -> PathBuf {
+        self.root.join(OWN_FOLDER)
+    }
+
+    /// Records what is chosen once.
+    pub fn write_plan(&self, plan: &DestPlan) -> Result<(), DestError> {
+        self.write_json("plan.json", plan)
+    }
+
+    /// Publishes.
+    pub fn write_manifest(&self, manifest: &Manifest) -> Result<(), DestError> {
+        self.write_json("manifest.json", manifest)
+    }
+
+    /// All committed units, by name.
+    pub fn units(&self) -> Result<Vec<UnitRecord>, DestError> {
+        let folder = self.own_folder().join("units");
+        let mut units = Vec::new();
+        for entry in fs::read_dir(&folder).map_err(io_error("list", &folder))? {
+            let path = entry.map_err(io_error("list", &folder))?.path();
+            if path.extension().is_some_and(|extension| extension == "json")
+                && let Some(unit) = read_json(&path)?
+            {
+                units.push(unit);
+            }
+        }
+        units.sort_by(|a: &UnitRecord, b| a.unit.cmp(&b.unit));
+        Ok(units)
+    }
+
+    /// True when all files of a unit are there with the size they had.
+    pub fn is_whole(&self, unit: &UnitRecord) -> bool {
+        unit.files.iter().all(|file| {
+            fs::metadata(self.root.join(&file.path)).is_ok_and(|found| found.len() == file.size_bytes)
+        })
+    }
+
+    /// Publishes the files of a unit, writes its record, then removes the files that it replaces.
+    pub fn commit(
+        &self,
+        unit: &Unit,
+        parts: Vec<PartFile>,
+        tally: Tally,
+        findings: Findings,
+        identities: &mut Vec<SeriesIdentity>,
+        before: Option<&UnitRecord>,
+    ) -> Result<UnitRecord, DestError> {
+        let mut files = Vec::new();
+        for part in parts {
+            let part = part.publish()?;
+            files.push(FileRecord {
+                table: part.table,
+                path: part.path,
+                rows: part.rows,
+                size_bytes: part.size_bytes,
+                min_time_ms: part.min_time_ms,
+                max_time_ms: part.max_time_ms,
+                crc32c: format!("{:08x}", part.crc32c),
+            });
+        }
+        self.write_identities(&unit.unit, identities)?;
+        let record = UnitRecord {
+            unit: unit.unit.clone(),
+            partition: unit.partition.clone(),
+            shard: unit.shard,
+            fingerprint: unit.fingerprint.clone(),
+            blocks: unit.blocks.clone(),
+            files,
+            tally,
+            findings,
+        };
+        self.write_json(&format!("units/{}.json", unit.unit), &record)?;
+        let kept: BTreeSet<&str> = record.files.iter().map(|file| file.path.as_str()).collect();
+        for file in before.map(|unit| unit.files.as_slice()).unwrap_or_default() {
+            if !kept.contains(file.path.as_str()) {
+                remove_file(&self.root.join(&file.path))?;
+            }
+        }
+        Ok(record)
+    }
+
+    /// Removes what killed runs left behind: temporary files, and parts that no unit names.
+    pub fn sweep(&self, units: &[UnitRecord]) -> Result<(), DestError> {
+        let named: BTreeSet<PathBuf> =
+            units.iter().flat_map(|unit| &unit.files).map(|file| self.root.join(&file.path)).collect();
+        for table in TABLES {
+            self.sweep_folder(&self.root.join(table), &named)?;
+        }
+        let own = self.own_folder();
+        for folder in [own.join("units"), own] {
+            self.sweep_folder(&folder, &named)?;
+        }
+        Ok(())
+    }
+
+    fn sweep_folder(&self, folder: &Path, named: &BTreeSet<PathBuf>) -> Result<(), DestError> {
+        let entries = match fs::read_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries.map_err(io_error("list", folder))?,
+        };
+        for entry in entries {
+            let entry = entry.map_err(io_error("list", folder))?;
+            let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+            if path.is_dir() {
+                if name.starts_with("dt=") {
+                    self.sweep_folder(&path, named)?;
+                    // Fails when something is left in it, as it should.
+                    let _kept = fs::remove_dir(&path);
+                }
+            } else if name.starts_with(TEMPORARY_PREFIX) || name.starts_with("part-") && !named.contains(&path) {
+                remove_file(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_identities(&self, unit: &str, identities: &mut Vec<SeriesIdentity>) -> Result<(), DestError> {
+        identities.sort_unstable();
+        let mut bytes = Vec::with_capacity(identities.len() * 16);
+        for (series_id, check) in identities.iter() {
+            bytes.extend_from_slice(&series_id.to_le_bytes());
+            bytes.extend_from_slice(&check.to_le_bytes());
+        }
+        self.write(&format!("units/{unit}.ids"), &bytes)
+    }
+
+    /// Refuses when one `series_id` stands for different series in any two of `units`.
+    ///
+    /// Ids are looked at in ranges, so that memory does not grow with the number of units.
+    pub fn check_identities(&self, units: &[UnitRecord]) -> Result<(), DestError> {
+        const HELD: u64 = 4 << 20;
+        let series: u64 = units.iter().map(|unit| unit.tally.series).sum();
+        let ranges = (series / HELD + 1).next_power_of_two().min(1 << 16);
+        let shift = 64 - ranges.trailing_zeros();
+        for range in 0..ranges {
+            let mut seen: Vec<(i64, u64, usize)> = Vec::new();
+            for (at, unit) in units.iter().enumerate() {
+                let path = self.own_folder().join(format!("units/{}.ids", unit.unit));
+                let bytes = fs::read(&path).map_err(io_error("read", &path))?;
+                for (series_id, check) in identities_in(&bytes) {
+                    if ranges == 1 || series_id.cast_unsigned() >> shift == range {
+                        seen.push((series_id, check, at));
+                    }
+                }
+            }
+            seen.sort_unstable();
+            let clash = seen.windows(2).find(|pair| matches!(pair, [a, b] if a.0 == b.0 && a.1 != b.1));
+            if let Some(&[(series_id, _, first), (_, _, second)]) = clash {
+                let name = |at: usize| format!("unit {}", units.get(at).map_or("", |unit| &unit.unit));
+                return Err(DestError::Collision { series_id, series: vec![name(first), name(second)] });
+            }
+        }
+        Ok(())
+    }
+
+    fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), DestError> {
+        let path = self.own_folder().join(name);
+        let mut json = serde_json::to_vec_pretty(value).map_err(|source| DestError::Damaged { path, source })?;
+        json.push(b'\n');
+        self.write(name, &json)
+    }
+
+    /// Writes a file below the own folder so that it appears whole.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), DestError> {
+        let path = self.own_folder().join(name);
+        let (folder, file_name) = (path.parent().unwrap_or(&self.root), path.file_name().unwrap_or_default());
+        fs::create_dir_all(folder).map_err(io_error("create", folder))?;
+        let temporary = folder.join(format!("{TEMPORARY_PREFIX}{}", file_name.to_string_lossy()));
+        let write = || -> io::Result<()> {
+            let mut file = File::create(&temporary)?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            fs::rename(&temporary, &path)
+        };
+        write().map_err(|source| {
+            let _best_effort = fs::remove_file(&temporary);
+            io_error("write", &path)(source)
+        })
+    }
+}
+
+fn identities_in(bytes: &[u8]) -> impl Iterator<Item = SeriesIdentity> + '_ {
+    let (pairs, _) = bytes.as_chunks::<16>();
+    pairs.iter().map(|pair| {
+        let both = u128::from_le_bytes(*pair);
+        #[expect(clippy::cast_possible_truncation, reason = "the two halves of the pair are wanted")]
+        let (series_id, check) = (both as u64, (both >> 64) as u64);
+        (series_id.cast_signed(), check)
+    })
+}
+
+/// True when nothing is there, or only what we may have begun.
+fn is_free(root: &Path) -> Result<bool, DestError> {
+    let entries = match fs::read_dir(root) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        entries => entries.map_err(io_error("list", root))?,
+    };
+    for entry in entries {
+        if entry.map_err(io_error("list", root))?.file_name() != OWN_FOLDER {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, DestError> {
+    match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io_error("read", path)(error)),
+        Ok(json) => serde_json::from_slice(&json)
+            .map(Some)
+            .map_err(|source| DestError::Damaged { path: path.to_owned(), source }),
+    }
+}
+
+fn remove_file(path: &Path) -> Result<(), DestError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error("remove", path)(error)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,245 @@
+//! Discovery: which blocks a SOURCE holds, and which of them are read.
+//!
+//! A SOURCE is a block folder or a folder of blocks. Whatever else lies there is either normal in a live place
+//! and *skipped*, or *broken* and named; a block that another one supersedes is skipped, so that nothing is read
+//! twice (tsdb-formats: `compaction.parents`, `compaction.sources`).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tsdb_reader::source::{LocalSource, Source};
+use tsdb_reader::{Block, BlockMeta, Ulid};
+
+use crate::error::error_chain;
+use crate::finding::{Finding, Severity};
+
+/// Blocks without `meta.json` that are younger than this may still be uploading.
+const PARTIAL_UPLOAD_AGE: Duration = Duration::from_secs(48 * 3600);
+
+/// A SOURCE that cannot be used at all.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DiscoverError {
+    /// There is nothing at the path, or it cannot be listed.
+    #[error("cannot read SOURCE {}", path.display())]
+    Unreadable {
+        /// The path given.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A file where a folder is expected.
+    #[error("SOURCE {} is a file; give a block folder or a folder of blocks", path.display())]
+    NotAFolder {
+        /// The path given.
+        path: PathBuf,
+    },
+    /// A folder without blocks.
+    #[error(
+        "no block in SOURCE {}; a block is a folder named by its ULID with meta.json and index in it{hint}",
+        path.display()
+    )]
+    NoBlock {
+        /// The path given.
+        path: PathBuf,
+        /// Where blocks were seen instead, as a sentence; or empty.
+        hint: String,
+    },
+}
+
+/// A block that can be opened.
+#[derive(Debug)]
+pub struct Found {
+    /// Where it is.
+    pub location: String,
+    /// Meta and index, opened.
+    pub block: Block,
+}
+
+/// What discovery gives.
+#[derive(Debug, Default)]
+pub struct Discovery {
+    /// Blocks to read, by minimum time, then ULID.
+    pub blocks: Vec<Found>,
+    /// Everything else that was there.
+    pub findings: Vec<Finding>,
+}
+
+/// Finds the blocks of all `sources` and decides which are read.
+pub fn discover(sources: &[PathBuf]) -> Result<Discovery, DiscoverError> {
+    let mut findings = Vec::new();
+    let mut found: BTreeMap<Ulid, Found> = BTreeMap::new();
+    for path in sources {
+        for folder in block_folders(path, &mut findings)? {
+            let location = folder.display().to_string();
+            let Some(block) = open(&folder, &location, &mut findings) else { continue };
+            let ulid = block.meta().ulid;
+            if let Some(first) = found.get(&ulid) {
+                let message = format!("the same block as {}, read once", first.location);
+                findings.push(Finding::new(Severity::Skipped, "repeated-block", location, message));
+            } else {
+                found.insert(ulid, Found { location, block });
+            }
+        }
+    }
+    let superseded = superseded(found.values().map(|found| found.block.meta()));
+    let mut blocks = Vec::new();
+    for (ulid, found) in found {
+        if let Some(by) = superseded.get(&ulid) {
+            let message = format!("superseded by block {by}, which holds its samples");
+            findings.push(Finding::new(Severity::Skipped, "superseded-block", found.location, message));
+        } else if is_empty(found.block.meta()) {
+            findings.push(Finding::new(Severity::Skipped, "empty-block", found.location, "holds no samples"));
+        } else {
+            blocks.push(found);
+        }
+    }
+    blocks.sort_by_key(|found| (found.block.meta().min_time_ms, found.block.meta().ulid));
+    Ok(Discovery { blocks, findings })
+}
+
+/// `meta.json` says so, and states its counts at all.
+fn is_empty(meta: &BlockMeta) -> bool {
+    meta.stats.num_samples == 0 && meta.stats.num_series == 0 && meta.stats.num_chunks == 0 && meta.compaction.deletable
+}
+
+/// The folders that look like blocks below `path`, or `path` itself.
+fn block_folders(path: &Path, findings: &mut Vec<Finding>) -> Result<Vec<PathBuf>, DiscoverError> {
+    let unreadable = |source| DiscoverError::Unreadable { path: path.to_owned(), source };
+    if !fs::metadata(path).map_err(unreadable)?.is_dir() {
+        return Err(DiscoverError::NotAFolder { path: path.to_owned() });
+    }
+    if path.join("meta.json").exists() || path.join("index").exists() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut folders = Vec::new();
+    let mut hints = Vec::new();
+    for entry in fs::read_dir(path).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        if !entry.path().is_dir() {
+            continue;
+        }
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.parse::<Ulid>().is_ok() {
+            folders.push(entry.path());
+        } else if let Some((ulid, suffix)) = name.split_once('.')
+            && ulid.parse::<Ulid>().is_ok()
+        {
+            let message = format!("unfinished or being deleted (`.{suffix}`)");
+            findings.push(Finding::new(Severity::Skipped, "temporary-block", entry.path().display().to_string(), message));
+        } else if holds_blocks(&entry.path()) {
+            hints.push(entry.path());
+        }
+    }
+    folders.sort();
+    if folders.is_empty() {
+        hints.sort();
+        let hint = hints.first().map(|hint| format!("; {} holds some", hint.display())).unwrap_or_default();
+        return Err(DiscoverError::NoBlock { path: path.to_owned(), hint });
+    }
+    Ok(folders)
+}
+
+/// True when `path`, or a folder in it, has an entry named by a ULID: a tenant, or `snapshots/<name>`.
+fn holds_blocks(path: &Path) -> bool {
+    let entries = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten();
+    let is_block = |name: std::ffi::OsString| name.to_string_lossy().parse::<Ulid>().is_ok();
+    entries(path).any(|entry| {
+        is_block(entry.file_name()) || entries(&entry.path()).any(|inner| is_block(inner.file_name()))
+    })
+}
+
+fn open(folder: &Path, location: &str, findings: &mut Vec<Finding>) -> Option<Block> {
+    let has_meta = folder.join("meta.json").exists();
+    if !has_meta {
+        let old = age(folder).is_none_or(|age| age >= PARTIAL_UPLOAD_AGE);
+        let (severity, tail) = match old {
+            true => (Severity::Broken, "copy the block again, or remove what is left of it"),
+            false => (Severity::Skipped, "it may still be uploading"),
+        };
+        let message = format!("no meta.json, so the block is incomplete; {tail}");
+        findings.push(Finding::new(severity, "partial-block", location, message));
+        return None;
+    }
+    let opened = LocalSource::open(folder)
+        .map_err(|error| error.to_string())
+        .and_then(|source| Block::open(Arc::new(source) as Arc<dyn Source>).map_err(|error| error_chain(&error)));
+    match opened {
+        Ok(block) => Some(block),
+        Err(message) => {
+            let message = format!("{message}; the block is left out, take a new copy of it");
+            findings.push(Finding::new(Severity::Broken, "unreadable-block", location, message));
+            None
+        }
+    }
+}
+
+/// Time since the block was written, by the ULID in its folder's name.
+fn age(folder: &Path) -> Option<Duration> {
+    let ulid: Ulid = folder.file_name()?.to_str()?.parse().ok()?;
+    let written = SystemTime::UNIX_EPOCH + Duration::from_millis(ulid.timestamp_ms());
+    SystemTime::now().duration_since(written).ok()
+}
+
+/// Blocks that supersede each other only do so among their like.
+fn group(meta: &BlockMeta) -> (BTreeMap<String, String>, i64, String) {
+    let Some(thanos) = &meta.thanos else { return (BTreeMap::new(), 0, String::new()) };
+    let partition = thanos.extensions.as_ref().and_then(|extensions| extensions.get("partition_info"));
+    let partition = partition.map(ToString::to_string).unwrap_or_default();
+    (thanos.labels.clone(), thanos.downsample_resolution_ms, partition)
+}
+
+/// What `meta` makes superfluous goes by this: only a block that ranks above another one supersedes it, so that
+/// two blocks which name each other do not both vanish.
+fn rank(meta: &BlockMeta) -> (usize, usize, i64, Ulid) {
+    let rewrites = meta.thanos.as_ref().map_or(0, |thanos| thanos.rewrites.len());
+    (meta.compaction.sources.len(), rewrites, meta.compaction.level, meta.ulid)
+}
+
+/// Superseded blocks, each with the block that supersedes it.
+pub fn superseded<'a>(metas: impl Iterator<Item = &'a BlockMeta>) -> BTreeMap<Ulid, Ulid> {
+    let mut groups: BTreeMap<_, Vec<&BlockMeta>> = BTreeMap::new();
+    for meta in metas {
+        groups.entry(group(meta)).or_default().push(meta);
+    }
+    let mut superseded = BTreeMap::new();
+    for mut metas in groups.into_values() {
+        metas.sort_by_key(|meta| std::cmp::Reverse(rank(meta)));
+        // By level-1 source and by parent: the highest ranking blocks that hold it, so that thousands of blocks
+        // are not compared pair by pair.
+        let mut holders: BTreeMap<Ulid, Vec<usize>> = BTreeMap::new();
+        let mut parent_of: BTreeMap<Ulid, Ulid> = BTreeMap::new();
+        for (at, meta) in metas.iter().enumerate() {
+            let sources: BTreeSet<Ulid> = meta.compaction.sources.iter().copied().collect();
+            let by_parent = parent_of.get(&meta.ulid).copied();
+            let by_sources = sources.first().and_then(|first| holders.get(first)).and_then(|candidates| {
+                let covers = |&&candidate: &&usize| {
+                    metas.get(candidate).is_some_and(|by| covers(by, meta, &sources))
+                };
+                candidates.iter().find(covers).and_then(|&by| metas.get(by)).map(|by| by.ulid)
+            });
+            if let Some(by) = by_parent.or(by_sources) {
+                superseded.insert(meta.ulid, by);
+            }
+            for parent in &meta.compaction.parents {
+                if parent.ulid != meta.ulid {
+                    parent_of.entry(parent.ulid).or_insert(meta.ulid);
+                }
+            }
+            for source in sources {
+                holders.entry(source).or_default().push(at);
+            }
+        }
+    }
+    superseded
+}
+
+/// True when `by` holds all that `meta` holds, as far as their sources and time ranges say.
+fn covers(by: &BlockMeta, meta: &BlockMeta, sources: &BTreeSet<Ulid>) -> bool {
+    let by_sources: BTreeSet<Ulid> = by.compaction.sources.iter().copied().collect();
+    sources.is_subset(&by_sources) && by.min_time_ms <= meta.min_time_ms && by.max_time_ms >= meta.max_time_ms
+}

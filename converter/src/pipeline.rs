@@ -1,0 +1,361 @@
+//! Pipeline: units spread over threads; the only place that knows threads.
+//!
+//! ```text
+//!            cut slices         encode slices              append in slice order
+//! unit 1   ─[ one at a time ]─► slice 0 … slice n ──────► [ one at a time ] ─► commit
+//! unit 2   ─[ one at a time ]─► slice 0 … slice n ──────► [ one at a time ] ─► commit
+//! ```
+//! Each worker takes the step that is nearest to the end: append what is next in its unit, else cut and encode a
+//! slice of the oldest unit that has any left, else begin a unit. So a single huge unit keeps all threads busy,
+//! and so do thousands of small ones. At most `slices_in_flight` slices are held at once; that alone is what
+//! threads and the memory limit decide. The bytes written depend on neither.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::blocks::OpenBlock;
+use crate::convert::ConvertError;
+use crate::finding::Findings;
+use crate::merge::Wanted;
+use crate::order::Order;
+use crate::plan::{Shard, Unit};
+use crate::rows::SampleRows;
+use crate::series::{SeriesError, SeriesMerge, Walk};
+use crate::sink::{Encoder, PartFile, TableWriters};
+use crate::tally::Tally;
+use crate::unit::{EncodedSlice, SeriesIdentity, Slice, encode_slice, next_slice};
+
+/// What a person waiting wants to know; updated while units run.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Samples expected, about.
+    pub samples_expected: AtomicU64,
+    /// Samples read so far, those of skipped units included.
+    pub samples_read: AtomicU64,
+    /// Bytes written so far.
+    pub bytes_written: AtomicU64,
+}
+
+/// What workers share of a run.
+pub struct Work<'a> {
+    /// The blocks.
+    pub blocks: &'a [OpenBlock],
+    /// All shards.
+    pub shards: &'a [Shard],
+    /// Encodes slices.
+    pub encoder: &'a Encoder,
+    /// DEST.
+    pub root: &'a Path,
+    /// What is wanted of every unit, but for its bounds.
+    pub wanted: Wanted,
+    /// How series are walked.
+    pub walk: Walk<'a>,
+    /// Whether series may become equal.
+    pub allow_merge: bool,
+    /// Folder of a unit's partition.
+    pub folder: &'a (dyn Fn(&Unit) -> String + Sync),
+    /// Ends a unit: publishes its files.
+    pub commit: &'a (dyn Fn(&Unit, UnitOutput) -> Result<(), ConvertError> + Sync),
+    /// Workers.
+    pub threads: usize,
+    /// Slices held at once.
+    pub slices_in_flight: usize,
+    /// Told while units run.
+    pub progress: &'a Progress,
+    /// Set from outside to stop soon.
+    pub stop: &'a AtomicBool,
+}
+
+/// What a finished unit leaves to commit.
+pub struct UnitOutput {
+    /// Files under their temporary names.
+    pub parts: Vec<PartFile>,
+    /// What became of its samples.
+    pub tally: Tally,
+    /// What could not be read.
+    pub findings: Findings,
+    /// Its series.
+    pub identities: Vec<SeriesIdentity>,
+}
+
+/// Which chunks a unit reads.
+type Keep<'a> = Box<dyn FnMut(&OpenBlock, &tsdb_reader::index::ChunkMeta) -> bool + Send + 'a>;
+
+/// A unit at work.
+struct Active<'a> {
+    id: u64,
+    unit: &'a Unit,
+    wanted: Wanted,
+    /// Taken by the worker that cuts; none for good when all slices are cut.
+    merge: Option<SeriesMerge<'a, Keep<'a>>>,
+    cutting: bool,
+    slices: usize,
+    /// Taken by the worker that appends.
+    writer: Option<Writer>,
+    appended: usize,
+    done: BTreeMap<usize, EncodedSlice>,
+}
+
+struct Writer {
+    tables: TableWriters,
+    output: UnitOutput,
+}
+
+struct State<'a> {
+    pending: VecDeque<&'a Unit>,
+    active: Vec<Active<'a>>,
+    next_id: u64,
+    slices_in_flight: usize,
+    /// Blocks whose series turned out not to be in order.
+    must_sort: BTreeSet<usize>,
+    error: Option<ConvertError>,
+}
+
+enum Step<'a> {
+    Append(u64, &'a Unit, Writer, EncodedSlice, bool),
+    Cut(u64, usize, Wanted, SeriesMerge<'a, Keep<'a>>),
+    Begin(u64, &'a Unit, BTreeSet<usize>),
+    Wait,
+    Exit,
+}
+
+/// Runs `units`, each to its commit. Stops at the first error, or soon after `stop` is set.
+pub fn run<'a>(work: &'a Work<'a>, units: impl Iterator<Item = &'a Unit>) -> Result<(), ConvertError> {
+    let state = Mutex::new(State {
+        pending: units.collect(),
+        active: Vec::new(),
+        next_id: 0,
+        slices_in_flight: 0,
+        must_sort: BTreeSet::new(),
+        error: None,
+    });
+    let changed = Condvar::new();
+    let pool = Pool { work, state, changed };
+    std::thread::scope(|scope| {
+        for _ in 1..work.threads {
+            scope.spawn(|| pool.worker());
+        }
+        pool.worker();
+    });
+    let state = pool.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    match state.error {
+        Some(error) => Err(error),
+        None if state.pending.is_empty() && state.active.is_empty() => Ok(()),
+        None => Err(ConvertError::Stopped),
+    }
+}
+
+struct Pool<'a> {
+    work: &'a Work<'a>,
+    state: Mutex<State<'a>>,
+    changed: Condvar,
+}
+
+impl<'a> Pool<'a> {
+    fn lock(&self) -> MutexGuard<'_, State<'a>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn worker(&self) {
+        let mut rows = SampleRows::default();
+        let mut state = self.lock();
+        loop {
+            let step = self.next_step(&mut state);
+            if matches!(step, Step::Wait) {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            drop(state);
+            let failed = match step {
+                Step::Append(id, unit, writer, slice, last) => self.append(id, unit, writer, slice, last),
+                Step::Cut(id, index, wanted, merge) => self.cut(id, index, wanted, merge, &mut rows),
+                Step::Begin(id, unit, must_sort) => self.begin(id, unit, &must_sort),
+                Step::Exit => {
+                    self.changed.notify_all();
+                    return;
+                }
+                Step::Wait => Ok(()),
+            };
+            state = self.lock();
+            if let Err(error) = failed {
+                state.error.get_or_insert(error);
+            }
+            self.changed.notify_all();
+        }
+    }
+
+    fn next_step(&self, state: &mut State<'a>) -> Step<'a> {
+        if state.error.is_some() || self.work.stop.load(Ordering::Relaxed) {
+            return Step::Exit;
+        }
+        if state.pending.is_empty() && state.active.is_empty() {
+            return Step::Exit;
+        }
+        for active in &mut state.active {
+            let all_cut = active.merge.is_none() && !active.cutting;
+            let next = active.done.contains_key(&active.appended);
+            if active.writer.is_some()
+                && (next || all_cut && active.appended == active.slices)
+                && let Some(writer) = active.writer.take()
+            {
+                let slice = active.done.remove(&active.appended).unwrap_or_default();
+                let last = all_cut && active.appended + usize::from(next) == active.slices;
+                state.slices_in_flight -= usize::from(next);
+                active.appended += usize::from(next);
+                return Step::Append(active.id, active.unit, writer, slice, last);
+            }
+        }
+        if state.slices_in_flight < self.work.slices_in_flight {
+            for active in &mut state.active {
+                if let Some(merge) = active.merge.take() {
+                    active.cutting = true;
+                    active.slices += 1;
+                    state.slices_in_flight += 1;
+                    return Step::Cut(active.id, active.slices - 1, active.wanted, merge);
+                }
+            }
+        }
+        // Units that wait for their last slices are cheap; more of them than threads are not needed.
+        if state.active.len() < self.work.threads * 2
+            && state.slices_in_flight < self.work.slices_in_flight
+            && let Some(unit) = state.pending.pop_front()
+        {
+            let id = state.next_id;
+            state.next_id += 1;
+            let bounds = unit.partition.bounds().intersection(self.work.wanted.asked);
+            let wanted = Wanted { bounds: bounds.unwrap_or(self.work.wanted.bounds), ..self.work.wanted };
+            state.active.push(Active {
+                id,
+                unit,
+                wanted,
+                merge: None,
+                cutting: true,
+                slices: 0,
+                writer: None,
+                appended: 0,
+                done: BTreeMap::new(),
+            });
+            return Step::Begin(id, unit, state.must_sort.clone());
+        }
+        Step::Wait
+    }
+
+    fn begin(&self, id: u64, unit: &'a Unit, must_sort: &BTreeSet<usize>) -> Result<(), ConvertError> {
+        let work = self.work;
+        let bounds = unit.partition.bounds().intersection(work.wanted.asked);
+        let keep: Keep<'a> = Box::new(move |block, chunk| {
+            let planned = block.planned_for(chunk);
+            let overlaps = block.planned.get(planned.clone()).unwrap_or_default().iter().any(|at| Some(*at) == bounds);
+            let stray = planned.is_empty()
+                && work.wanted.asked.overlaps(chunk.min_time_ms, chunk.max_time_ms)
+                && block.planned.first().copied() == bounds;
+            overlaps || stray
+        });
+        let shard = work.shards.get(unit.shard).unwrap_or(&Shard::ALL);
+        let walk = Walk { order: Order::Metric, ..work.walk };
+        let members = unit.members.iter().copied();
+        let sort = |at: usize| must_sort.contains(&at);
+        let merge = match SeriesMerge::new(work.blocks, members, shard, walk, &sort, work.allow_merge, keep) {
+            Ok(merge) => merge,
+            Err(error) => return self.series_failed(id, error),
+        };
+        let folder = (work.folder)(unit);
+        let tables = TableWriters::new(work.encoder, work.root, &folder, &unit.file_prefix())?;
+        let output = UnitOutput {
+            parts: Vec::new(),
+            tally: Tally::default(),
+            findings: Findings::default(),
+            identities: Vec::new(),
+        };
+        let mut state = self.lock();
+        if let Some(active) = state.active.iter_mut().find(|active| active.id == id) {
+            active.merge = Some(merge);
+            active.cutting = false;
+            active.writer = Some(Writer { tables, output });
+        }
+        Ok(())
+    }
+
+    fn cut(
+        &self,
+        id: u64,
+        index: usize,
+        wanted: Wanted,
+        mut merge: SeriesMerge<'a, Keep<'a>>,
+        rows: &mut SampleRows,
+    ) -> Result<(), ConvertError> {
+        let cut = match next_slice(index, &mut merge) {
+            Ok(cut) => cut,
+            Err(error) => {
+                self.lock().slices_in_flight -= 1;
+                return self.series_failed(id, error);
+            }
+        };
+        let findings = merge.take_findings();
+        let ended = cut.is_none();
+        {
+            let mut state = self.lock();
+            if let Some(active) = state.active.iter_mut().find(|active| active.id == id) {
+                active.cutting = false;
+                active.merge = (!ended).then_some(merge);
+            }
+            self.changed.notify_all();
+        }
+        // The last slice is empty: it carries what the walk could not read.
+        let slice = cut.unwrap_or(Slice { index, series: Vec::new() });
+        let mut encoded = encode_slice(slice, self.work.blocks, wanted, self.work.encoder, rows)?;
+        encoded.findings.append(findings);
+        self.work.progress.samples_read.fetch_add(encoded.tally.read, Ordering::Relaxed);
+        let mut state = self.lock();
+        match state.active.iter_mut().find(|active| active.id == id) {
+            Some(active) => _ = active.done.insert(index, encoded),
+            None => state.slices_in_flight -= 1,
+        }
+        Ok(())
+    }
+
+    /// A block whose series are not in order is sorted, and its unit begins again; other errors end the run.
+    fn series_failed(&self, id: u64, error: SeriesError) -> Result<(), ConvertError> {
+        let SeriesError::NotInOrder { at, .. } = error else { return Err(error.into()) };
+        let mut state = self.lock();
+        state.must_sort.insert(at);
+        if let Some(position) = state.active.iter().position(|active| active.id == id) {
+            let active = state.active.remove(position);
+            state.slices_in_flight -= active.done.len();
+            state.pending.push_front(active.unit);
+        }
+        Ok(())
+    }
+
+    fn append(
+        &self,
+        id: u64,
+        unit: &'a Unit,
+        mut writer: Writer,
+        slice: EncodedSlice,
+        last: bool,
+    ) -> Result<(), ConvertError> {
+        writer.output.tally.add(&slice.tally);
+        writer.output.findings.append(slice.findings);
+        writer.output.identities.extend(slice.identities);
+        for encoded in slice.encoded {
+            writer.output.tally.replaced_utf8 += encoded.replaced_utf8();
+            let bytes = encoded.memory_size() as u64;
+            writer.tables.append(encoded)?;
+            self.work.progress.bytes_written.fetch_add(bytes, Ordering::Relaxed);
+        }
+        if !last {
+            let mut state = self.lock();
+            if let Some(active) = state.active.iter_mut().find(|active| active.id == id) {
+                active.writer = Some(writer);
+            }
+            return Ok(());
+        }
+        writer.output.parts = writer.tables.finish()?;
+        (self.work.commit)(unit, writer.output)?;
+        self.lock().active.retain(|active| active.id != id);
+        Ok(())
+    }
+}

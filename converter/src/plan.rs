@@ -1,0 +1,281 @@
+//! Plan: the units of work of a run.
+//!
+//! ```text
+//!              shard 0      shard 1      shard 2        a shard: a contiguous range of metrics,
+//! 2026-11-19 │ unit       │ unit       │ unit       │   chosen once per DEST
+//! 2026-11-20 │ unit       │ unit       │ unit       │   a unit reads every block that overlaps its partition
+//! ```
+//! Units are independent and idempotent. A unit's *fingerprint* covers all that shapes its bytes: the options,
+//! the shards, and what it reads. The same fingerprint means the same content, so that a rerun skips it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use tsdb_reader::Ulid;
+use xxhash_rust::xxh64::Xxh64;
+
+use crate::blocks::OpenBlock;
+use crate::options::ConvertOptions;
+use crate::sink::FORMAT_VERSION;
+use crate::time::{Partition, TimeBounds};
+
+/// Units per shard and partition are named with four digits.
+const MAX_SHARDS: usize = 9999;
+
+/// A contiguous range of metrics; series without a metric come first of all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shard {
+    /// Position among the shards.
+    pub index: usize,
+    /// First metric inside; none = from the start.
+    pub from: Option<Vec<u8>>,
+    /// First metric no longer inside; none = to the end.
+    pub to: Option<Vec<u8>>,
+}
+
+impl Shard {
+    /// The one that holds all series.
+    pub const ALL: Self = Self { index: 0, from: None, to: None };
+
+    /// The shards between `bounds`, which ascend.
+    pub fn between(bounds: &[String]) -> Vec<Self> {
+        let mut from = None;
+        let mut shards = Vec::new();
+        for bound in bounds {
+            let to = Some(unescape(bound));
+            shards.push(Self { index: shards.len(), from: std::mem::replace(&mut from, to.clone()), to });
+        }
+        shards.push(Self { index: shards.len(), from, to: None });
+        shards
+    }
+}
+
+/// Bytes as a JSON string that gives them back: UTF-8 as it is, but for `%` and what is no UTF-8.
+fn escape(bytes: &[u8]) -> String {
+    let mut escaped = String::new();
+    for chunk in bytes.utf8_chunks() {
+        escaped.push_str(&chunk.valid().replace('%', "%25"));
+        for byte in chunk.invalid() {
+            escaped.push_str(&format!("%{byte:02x}"));
+        }
+    }
+    escaped
+}
+
+fn unescape(escaped: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = escaped;
+    while let Some((head, tail)) = rest.split_once('%') {
+        bytes.extend_from_slice(head.as_bytes());
+        match tail.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => bytes.push(byte),
+            None => bytes.push(b'%'),
+        }
+        rest = tail.get(2..).unwrap_or_default();
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    bytes
+}
+
+/// What a level-1 source is known to cover: the range of the smallest block seen with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceRange {
+    /// First millisecond.
+    pub min_time_ms: i64,
+    /// First millisecond after it.
+    pub max_time_ms: i64,
+}
+
+/// Level-1 sources and what they cover, kept in the manifest: so that compaction alone changes no fingerprint.
+pub type Ledger = BTreeMap<String, SourceRange>;
+
+/// Enters the sources of `blocks` into `ledger`; the smaller range stays.
+pub fn enter_sources(ledger: &mut Ledger, blocks: &[OpenBlock]) {
+    for block in blocks {
+        let meta = block.block.meta();
+        let range = SourceRange { min_time_ms: meta.min_time_ms, max_time_ms: meta.max_time_ms };
+        let length = |range: &SourceRange| i128::from(range.max_time_ms) - i128::from(range.min_time_ms);
+        for source in sources(block) {
+            let known = ledger.entry(source).or_insert(range);
+            if length(&range) < length(known) {
+                *known = range;
+            }
+        }
+    }
+}
+
+/// A block without sources stands for itself.
+fn sources(block: &OpenBlock) -> Vec<String> {
+    match block.block.meta().compaction.sources.as_slice() {
+        [] => vec![block.ulid().to_string()],
+        sources => sources.iter().map(Ulid::to_string).collect(),
+    }
+}
+
+/// One time partition of one shard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unit {
+    /// Its name: partition and shard.
+    pub unit: String,
+    /// The partition.
+    pub partition: Partition,
+    /// Position of the shard.
+    pub shard: usize,
+    /// Hash of all that shapes its bytes, 16 hex digits.
+    pub fingerprint: String,
+    /// Samples it will read, about; by the counts in meta.json.
+    pub weight: u64,
+    /// ULIDs of the blocks it reads.
+    pub blocks: Vec<String>,
+    /// Positions of these blocks among those opened.
+    #[serde(skip)]
+    pub members: Vec<usize>,
+}
+
+impl Unit {
+    /// What its file names begin with.
+    pub fn file_prefix(&self) -> String {
+        let fp8 = self.fingerprint.get(..8).unwrap_or(&self.fingerprint);
+        format!("part-{}-{fp8}", self.unit)
+    }
+}
+
+/// Shard bounds for a new DEST: metrics at which a shard ends and the next begins.
+///
+/// Without a number asked for: as many as give each unit at least one target file.
+pub fn shard_bounds(blocks: &[OpenBlock], partitions: usize, options: &ConvertOptions) -> Vec<String> {
+    let mut series: BTreeMap<&[u8], u64> = BTreeMap::new();
+    for block in blocks {
+        for metric in &block.metrics {
+            *series.entry(&metric.metric).or_default() += metric.series;
+        }
+    }
+    let samples: u64 = blocks.iter().map(|block| block.block.meta().stats.num_samples).sum();
+    let bytes = samples.saturating_mul(options.output.estimated_bytes_per_sample());
+    let files = bytes / options.output.target_file_size_bytes.max(1) / (partitions.max(1) as u64);
+    let auto = usize::try_from(files).unwrap_or(usize::MAX);
+    let shards = options.shards.unwrap_or(auto).clamp(1, MAX_SHARDS) as u128;
+    let total: u128 = series.values().map(|&count| u128::from(count)).sum();
+    let (mut bounds, mut before) = (Vec::new(), 0u128);
+    for (metric, count) in series {
+        // A shard ends before the metric with which it would hold more than its share.
+        if before * shards >= total * (bounds.len() as u128 + 1) && total > 0 {
+            bounds.push(escape(metric));
+        }
+        before += u128::from(count);
+    }
+    bounds.truncate(usize::try_from(shards).unwrap_or(MAX_SHARDS) - 1);
+    bounds
+}
+
+/// Plans each block's partitions, and the units over all of them.
+pub fn units(
+    blocks: &mut [OpenBlock],
+    partitions: &[BTreeSet<Partition>],
+    asked: TimeBounds,
+    bounds: &[String],
+    ledger: &Ledger,
+    options: &ConvertOptions,
+) -> Vec<Unit> {
+    let mut by_partition: BTreeMap<&Partition, Vec<usize>> = BTreeMap::new();
+    for (at, (block, partitions)) in blocks.iter_mut().zip(partitions).enumerate() {
+        block.planned = partitions.iter().filter_map(|partition| partition.bounds().intersection(asked)).collect();
+        for partition in partitions {
+            by_partition.entry(partition).or_default().push(at);
+        }
+    }
+    let shards = Shard::between(bounds);
+    let mut units = Vec::new();
+    // A shard's consecutive partitions stand together: one worker finds its part of each index warm.
+    for shard in &shards {
+        for (partition, members) in &by_partition {
+            let read = || members.iter().filter_map(|&at| blocks.get(at));
+            units.push(Unit {
+                unit: format!("{}-{:04}", partition.key, shard.index),
+                partition: (*partition).clone(),
+                shard: shard.index,
+                fingerprint: fingerprint(read(), partition, shard, ledger, options),
+                weight: read().map(|block| weight(block, shard)).sum(),
+                blocks: read().map(|block| block.ulid().to_string()).collect(),
+                members: members.clone(),
+            });
+        }
+    }
+    units
+}
+
+/// Samples of a block that fall to one partition of one shard, about.
+fn weight(block: &OpenBlock, shard: &Shard) -> u64 {
+    let (from, to) = block.runs_of(shard);
+    let all: u64 = block.metrics.iter().map(|metric| metric.series).sum();
+    let metrics = block.metrics.get(from.saturating_sub(1)..to.saturating_sub(1)).unwrap_or_default();
+    let inside: u64 = metrics.iter().map(|metric| metric.series).sum();
+    let per_partition = block.block.meta().stats.num_samples / (block.planned.len().max(1) as u64);
+    let weight = u128::from(per_partition) * u128::from(inside) / u128::from(all.max(1));
+    u64::try_from(weight).unwrap_or(u64::MAX)
+}
+
+/// Hash of what a unit reads and of the options that shape what it writes.
+fn fingerprint<'a>(
+    blocks: impl Iterator<Item = &'a OpenBlock>,
+    partition: &Partition,
+    shard: &Shard,
+    ledger: &Ledger,
+    options: &ConvertOptions,
+) -> String {
+    let mut parts = BTreeSet::new();
+    for block in blocks {
+        for source in sources(block) {
+            let range = ledger.get(&source);
+            let inside = range.is_none_or(|range| {
+                partition.bounds().overlaps(range.min_time_ms, range.max_time_ms.saturating_sub(1))
+            });
+            if inside {
+                parts.insert(format!("source {source}"));
+            }
+        }
+        if !block.tombstones.is_empty() {
+            parts.insert(format!("tombstones {} {:08x}", block.ulid(), block.tombstones.checksum()));
+        }
+        let thanos = block.block.meta().thanos.as_ref();
+        for (at, rewrite) in thanos.map(|thanos| thanos.rewrites.as_slice()).unwrap_or_default().iter().enumerate() {
+            parts.insert(format!("rewrite {} {at} {}", block.ulid(), serde_json::to_string(rewrite).unwrap_or_default()));
+        }
+    }
+    let mut hash = Xxh64::new(0);
+    let mut part = |part: &str| {
+        hash.update(part.as_bytes());
+        hash.update(&[0xff]);
+    };
+    part(&format!("format {FORMAT_VERSION}"));
+    part(&options.shaping_json());
+    part(&format!("partition {} {}", partition.start_ms, partition.last_ms));
+    part(&format!("shard {:?} {:?}", shard.from, shard.to));
+    for line in &parts {
+        part(line);
+    }
+    format!("{:016x}", hash.digest())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_cover_all_metrics_without_overlap() {
+        let shards = Shard::between(&["b".into(), "m%00%".into()]);
+        assert_eq!(shards.len(), 3);
+        assert_eq!((&shards[0].from, &shards[2].to), (&None, &None));
+        for pair in shards.windows(2) {
+            assert_eq!(pair[0].to, pair[1].from);
+        }
+        assert_eq!(Shard::between(&[]), [Shard::ALL]);
+    }
+
+    #[test]
+    fn shard_bounds_survive_json_whatever_their_bytes() {
+        for bytes in [&b"up"[..], b"a%b%25", b"\xff\x00\xfe%", "µ%41".as_bytes(), b"%"] {
+            assert_eq!(unescape(&escape(bytes)), bytes);
+        }
+    }
+}

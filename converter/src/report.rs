@@ -1,0 +1,103 @@
+//! Report: what a run read, wrote, skipped and lost, and whether it adds up.
+
+use serde::Serialize;
+
+use crate::blocks::OpenBlock;
+use crate::convert::block_records;
+use crate::dest::{BlockRecord, UnitRecord};
+use crate::finding::{Finding, Findings, Severity};
+use crate::tally::Tally;
+
+/// How many units ended how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct UnitCounts {
+    /// Converted by this run.
+    pub done: u64,
+    /// Done by an earlier run, nothing changed since.
+    pub skipped: u64,
+    /// Kept as published: the input holds less now.
+    pub frozen: u64,
+}
+
+/// Rows and bytes of a table.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct TableCounts {
+    /// The table.
+    pub table: String,
+    /// Its files.
+    pub files: u64,
+    /// Its rows.
+    pub rows: u64,
+    /// Its bytes.
+    pub size_bytes: u64,
+}
+
+/// The reconciliation of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// What became of every sample of the units of this run, skipped ones included.
+    pub samples: Tally,
+    /// True when every sample read has its term, in every unit and in all of them together.
+    pub adds_up: bool,
+    /// Units.
+    pub units: UnitCounts,
+    /// What the units of this run hold.
+    pub tables: Vec<TableCounts>,
+    /// Blocks.
+    pub blocks: Vec<BlockRecord>,
+    /// What was found.
+    pub findings: Findings,
+}
+
+impl Report {
+    /// Sums up `units`; `whole` when all series and all of time were asked for.
+    pub fn new(
+        units: &[UnitRecord],
+        blocks: &[OpenBlock],
+        mut findings: Findings,
+        counts: UnitCounts,
+        whole: bool,
+    ) -> Self {
+        let mut samples = Tally::default();
+        let mut tables: Vec<TableCounts> = Vec::new();
+        for unit in units {
+            samples.add(&unit.tally);
+            findings.append(unit.findings.clone());
+            for file in &unit.files {
+                let at = tables.iter().position(|at| at.table == file.table).unwrap_or_else(|| {
+                    tables.push(TableCounts { table: file.table.clone(), ..TableCounts::default() });
+                    tables.len() - 1
+                });
+                if let Some(table) = tables.get_mut(at) {
+                    table.files += 1;
+                    table.rows += file.rows;
+                    table.size_bytes += file.size_bytes;
+                }
+            }
+        }
+        let blocks = block_records(blocks, &samples.read_by_block);
+        if whole && counts.skipped == 0 {
+            for block in blocks.iter().filter(|block| block.read != block.samples) {
+                let message =
+                    format!("meta.json states {} samples, the chunks read hold {}", block.samples, block.read);
+                let place = format!("{} ({})", block.ulid, block.location);
+                findings.push(Finding::new(Severity::Note, "meta-count", place, message));
+            }
+        }
+        // Units of different runs may have read the same time from different blocks.
+        let handed_over = samples.handed_over == samples.taken_over || counts.skipped + counts.frozen > 0;
+        let adds_up = handed_over && units.iter().all(|unit| unit.tally.difference() == 0);
+        Self { samples, adds_up, units: counts, tables, blocks, findings }
+    }
+
+    /// True when something is missing from the output.
+    pub fn has_losses(&self) -> bool {
+        let broken = self.findings.list.iter().any(|finding| finding.severity == Severity::Broken);
+        broken || self.samples.lost_samples() > 0 || self.samples.unreadable_chunks > 0 || !self.adds_up
+    }
+
+    /// Exit code of the run: 0 all done, 1 done with losses that the report names.
+    pub fn exit_code(&self) -> u8 {
+        u8::from(self.has_losses())
+    }
+}

@@ -1,0 +1,313 @@
+//! Series of many blocks in one order: each block's cursor, and the merge over them.
+//!
+//! ```text
+//! block A   m1{a}  m1{c}  m2{a} ──┐
+//! block B   m1{b}  m2{a} ─────────┼──►  m1{a}:A  m1{b}:B  m1{c}:A  m2{a}:A+B
+//! block C   m2{a}  m3{a} ──┘      C     …
+//! ```
+//! A cursor walks the metrics of its shard in order, and the series of a metric in index order, which is the
+//! output order unless the labels pipeline changes it; then the metric's series are sorted again ([`crate::sort`]).
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::io;
+use std::path::Path;
+
+use tsdb_reader::index::{ChunkMeta, Series};
+use tsdb_reader::{Labels, SeriesRef};
+
+use crate::blocks::OpenBlock;
+use crate::error::error_chain;
+use crate::finding::{Finding, Findings, Severity};
+use crate::order::Order;
+use crate::plan::Shard;
+use crate::sort::{Sorted, Sorter};
+
+/// What stops the walk over series.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SeriesError {
+    /// Sorting failed on the temporary folder.
+    #[error("cannot sort series in the temporary folder; choose another one with --temp-dir")]
+    Sort(#[source] io::Error),
+    /// A block's series are not in label order; they must be sorted.
+    #[error("series of block {block} are not in label order")]
+    NotInOrder {
+        /// Position of the block among those opened.
+        at: usize,
+        /// ULID and location of the block.
+        block: String,
+    },
+    /// Two series became one.
+    #[error(
+        "{first} and {second} both become {shaped}; keep a label that tells them apart, or pass --allow-merge to write them as one series"
+    )]
+    Merged {
+        /// A series as it was.
+        first: String,
+        /// Another series as it was.
+        second: String,
+        /// What both become.
+        shaped: String,
+    },
+}
+
+/// How to walk.
+#[derive(Debug, Clone, Copy)]
+pub struct Walk<'a> {
+    /// The order asked for.
+    pub order: Order,
+    /// Where sorting spills to.
+    pub temp_dir: &'a Path,
+    /// Bytes that sorting may hold, for all cursors together.
+    pub sort_budget_bytes: usize,
+}
+
+/// One series of one block.
+#[derive(Debug)]
+pub struct Member {
+    /// Position of the block among those opened.
+    pub block: usize,
+    /// The series in that block.
+    pub series_ref: SeriesRef,
+    /// Its chunks, as the filter of the cursor left them.
+    pub chunks: Vec<ChunkMeta>,
+}
+
+/// A series with all blocks that hold it.
+#[derive(Debug)]
+pub struct MergedSeries {
+    /// Labels after the pipeline.
+    pub labels: Labels,
+    /// Where its samples are, by block.
+    pub members: Vec<Member>,
+    /// Series that were different before labels were dropped, kept or added, besides the first.
+    pub merged: u64,
+}
+
+/// References of one metric, in the order they are to be visited.
+#[derive(Debug)]
+enum Refs {
+    Index(std::vec::IntoIter<SeriesRef>),
+    Sorted(Box<Sorted>),
+}
+
+/// The series of one block, in order.
+struct Cursor<'a> {
+    at: usize,
+    block: &'a OpenBlock,
+    walk: Walk<'a>,
+    sort: bool,
+    /// Position in the block's runs of series that the shard has: nameless ones first, then by metric.
+    next_run: usize,
+    last_run: usize,
+    refs: Refs,
+    head: Option<Head>,
+    last_key: Vec<u8>,
+    series: Series,
+    findings: Findings,
+}
+
+struct Head {
+    key: Vec<u8>,
+    identity: Labels,
+    shaped: Labels,
+    member: Member,
+}
+
+impl<'a> Cursor<'a> {
+    fn new(at: usize, block: &'a OpenBlock, shard: &Shard, walk: Walk<'a>, sort: bool) -> Self {
+        let (next_run, last_run) = match walk.order {
+            Order::Labels => (0, 1),
+            Order::Metric => block.runs_of(shard),
+        };
+        Self {
+            at,
+            block,
+            walk,
+            sort: sort || !block.relabel.is_identity(),
+            next_run,
+            last_run,
+            refs: Refs::Index(Vec::new().into_iter()),
+            head: None,
+            last_key: Vec::new(),
+            series: Series::default(),
+            findings: Findings::default(),
+        }
+    }
+
+    /// A part of the index that cannot be read is named and left out; the rest goes on.
+    fn broken(&mut self, name: &str, error: &tsdb_reader::Error) {
+        let message = format!("{}; its samples are missing", error_chain(error));
+        self.findings.push(Finding::new(Severity::Broken, name, self.block.name(), message));
+    }
+
+    /// Moves to the next series that has a chunk which `keep` wants.
+    fn advance(&mut self, keep: &mut dyn FnMut(&OpenBlock, &ChunkMeta) -> bool) -> Result<(), SeriesError> {
+        self.head = None;
+        loop {
+            let series_ref = match &mut self.refs {
+                Refs::Index(refs) => refs.next(),
+                Refs::Sorted(sorted) => match sorted.next() {
+                    Some(Err(error)) => return Err(SeriesError::Sort(error)),
+                    Some(Ok((_, series_ref))) => Some(series_ref),
+                    None => None,
+                },
+            };
+            let Some(series_ref) = series_ref else {
+                if self.next_run >= self.last_run {
+                    return Ok(());
+                }
+                self.next_run += 1;
+                self.refs = self.open_run(self.next_run - 1, keep)?;
+                continue;
+            };
+            if let Some(head) = self.read(series_ref, keep) {
+                if !self.sort && head.key < self.last_key {
+                    return Err(SeriesError::NotInOrder { at: self.at, block: self.block.name() });
+                }
+                self.last_key.clone_from(&head.key);
+                self.head = Some(head);
+                return Ok(());
+            }
+        }
+    }
+
+    fn open_run(
+        &mut self,
+        run: usize,
+        keep: &mut dyn FnMut(&OpenBlock, &ChunkMeta) -> bool,
+    ) -> Result<Refs, SeriesError> {
+        let refs = match self.walk.order {
+            Order::Labels => self.block.all_refs(),
+            Order::Metric => self.block.run_refs(run),
+        };
+        let refs = refs.unwrap_or_else(|error| {
+            self.broken("unreadable-postings", &error);
+            Vec::new()
+        });
+        if !self.sort {
+            return Ok(Refs::Index(refs.into_iter()));
+        }
+        let mut sorter = Sorter::new(self.walk.temp_dir, self.walk.sort_budget_bytes);
+        for series_ref in refs {
+            if let Some(head) = self.read(series_ref, keep) {
+                sorter.push(head.key, series_ref).map_err(SeriesError::Sort)?;
+            }
+        }
+        Ok(Refs::Sorted(Box::new(sorter.finish().map_err(SeriesError::Sort)?)))
+    }
+
+    fn read(
+        &mut self,
+        series_ref: SeriesRef,
+        keep: &mut dyn FnMut(&OpenBlock, &ChunkMeta) -> bool,
+    ) -> Option<Head> {
+        if let Err(error) = self.block.block.index().series(series_ref, &mut self.series) {
+            self.broken("unreadable-series", &error);
+            return None;
+        }
+        let chunks: Vec<ChunkMeta> =
+            self.series.chunks.iter().filter(|chunk| keep(self.block, chunk)).copied().collect();
+        if chunks.is_empty() {
+            return None;
+        }
+        let member = Member { block: self.at, series_ref, chunks };
+        let (mut identity, mut shaped) = (Labels::new(), Labels::new());
+        if self.block.relabel.is_identity() {
+            shaped.clone_from(&self.series.labels);
+        } else {
+            self.block.relabel.identify(&self.series.labels, &mut identity);
+            self.block.relabel.shape(&identity, &mut shaped);
+        }
+        let mut key = Vec::new();
+        self.walk.order.key(&shaped, &mut key);
+        Some(Head { key, identity, shaped, member })
+    }
+}
+
+/// The series of all blocks of a shard, in order, equal ones joined.
+pub struct SeriesMerge<'a, K> {
+    cursors: Vec<Cursor<'a>>,
+    heap: BinaryHeap<Reverse<(Vec<u8>, usize)>>,
+    keep: K,
+    allow_merge: bool,
+}
+
+impl<'a, K: FnMut(&OpenBlock, &ChunkMeta) -> bool> SeriesMerge<'a, K> {
+    /// Opens a cursor on each of `members` (positions in `blocks`). Chunks that `keep` does not want are left
+    /// out, and series without any left.
+    pub fn new(
+        blocks: &'a [OpenBlock],
+        members: impl IntoIterator<Item = usize>,
+        shard: &Shard,
+        walk: Walk<'a>,
+        must_sort: &dyn Fn(usize) -> bool,
+        allow_merge: bool,
+        keep: K,
+    ) -> Result<Self, SeriesError> {
+        let mut cursors: Vec<Cursor<'a>> = Vec::new();
+        for at in members {
+            if let Some(block) = blocks.get(at) {
+                cursors.push(Cursor::new(at, block, shard, walk, must_sort(at)));
+            }
+        }
+        let share = walk.sort_budget_bytes / cursors.len().max(1);
+        for cursor in &mut cursors {
+            cursor.walk.sort_budget_bytes = share;
+        }
+        let mut merge = Self { cursors, heap: BinaryHeap::new(), keep, allow_merge };
+        for at in 0..merge.cursors.len() {
+            merge.advance(at)?;
+        }
+        Ok(merge)
+    }
+
+    fn advance(&mut self, at: usize) -> Result<(), SeriesError> {
+        let Some(cursor) = self.cursors.get_mut(at) else { return Ok(()) };
+        cursor.advance(&mut self.keep)?;
+        if let Some(head) = &mut cursor.head {
+            self.heap.push(Reverse((std::mem::take(&mut head.key), at)));
+        }
+        Ok(())
+    }
+
+    /// The next series; none at the end.
+    pub fn next(&mut self) -> Result<Option<MergedSeries>, SeriesError> {
+        let Some(Reverse((key, at))) = self.heap.pop() else { return Ok(None) };
+        let Some(head) = self.cursors.get_mut(at).and_then(|cursor| cursor.head.take()) else { return Ok(None) };
+        let identity = head.identity;
+        let mut series = MergedSeries { labels: head.shaped, members: vec![head.member], merged: 0 };
+        self.advance(at)?;
+        while self.heap.peek().is_some_and(|Reverse((next, _))| *next == key) {
+            let Some(Reverse((_, at))) = self.heap.pop() else { break };
+            let Some(head) = self.cursors.get_mut(at).and_then(|cursor| cursor.head.take()) else { break };
+            self.check_same(&identity, &head.identity, &series.labels)?;
+            series.merged += u64::from(identity != head.identity);
+            series.members.push(head.member);
+            self.advance(at)?;
+        }
+        Ok(Some(series))
+    }
+
+    /// What could not be read so far; empties the list.
+    pub fn take_findings(&mut self) -> Findings {
+        let mut all = Findings::default();
+        for cursor in &mut self.cursors {
+            all.append(std::mem::take(&mut cursor.findings));
+        }
+        all
+    }
+
+    fn check_same(&self, first: &Labels, second: &Labels, shaped: &Labels) -> Result<(), SeriesError> {
+        let both_pass_through = first.is_empty() || second.is_empty();
+        if self.allow_merge || both_pass_through || first == second {
+            return Ok(());
+        }
+        Err(SeriesError::Merged {
+            first: first.to_string(),
+            second: second.to_string(),
+            shaped: shaped.to_string(),
+        })
+    }
+}

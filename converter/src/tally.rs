@@ -1,0 +1,149 @@
+//! Tallies: what became of every sample that was read.
+//!
+//! Each term is counted where it happens, none is a remainder. A chunk that straddles partitions is read by
+//! several units; one of them *owns* it, counts the header's samples as read, and those that other units write
+//! as handed over. The others count theirs as taken over, so that for every unit and for all of them together
+//!
+//! ```text
+//! read + taken over = handed over + written + tombstoned + outside the time range
+//!                   + duplicates + stale dropped + lost
+//! ```
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Why samples were lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Loss {
+    /// The chunk's bytes end or make no sense after the samples that were kept.
+    UndecodableChunk,
+    /// The timestamp lies outside the years 1 to 9999.
+    TimestampOutOfRange,
+    /// The timestamp lies in no partition of the time range that the block's `meta.json` states.
+    OutsideBlockRange,
+    /// Native histogram chunks (encoding 2).
+    EncodingHistogram,
+    /// Float histogram chunks (encoding 3).
+    EncodingFloatHistogram,
+    /// Histogram chunks with start timestamps (encoding 5).
+    EncodingHistogramSt,
+    /// Float histogram chunks with start timestamps (encoding 6).
+    EncodingFloatHistogramSt,
+    /// Aggregate chunks of Thanos (encoding 0xff).
+    EncodingAggregate,
+    /// Chunks of an encoding nobody has defined.
+    EncodingUnknown,
+}
+
+/// Counts of samples, unless said otherwise.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tally {
+    /// By the headers of the chunks read.
+    pub read: u64,
+    /// Of chunks that another unit owns.
+    pub taken_over: u64,
+    /// To the other units of the same chunk.
+    pub handed_over: u64,
+    /// Rows of the samples table.
+    pub written: u64,
+    /// Deleted by a tombstone.
+    pub tombstoned: u64,
+    /// Before `--min-time`, or at or after `--max-time`.
+    pub outside_time_range: u64,
+    /// Same series and timestamp as a sample that is written.
+    pub duplicates: u64,
+    /// Stale markers dropped as asked.
+    pub stale_dropped: u64,
+    /// Lost, by reason.
+    pub lost: BTreeMap<Loss, u64>,
+    /// Duplicates whose value differs from the one that is written. Part of `duplicates`.
+    pub conflicts: u64,
+    /// Chunks that could not be read at all, so that their samples are unknown.
+    pub unreadable_chunks: u64,
+    /// Chunks read.
+    pub chunks: u64,
+    /// Series with at least one row.
+    pub series: u64,
+    /// Series that became equal to another one through dropped or kept labels.
+    pub merged_series: u64,
+    /// Labels with bytes that are not UTF-8, written with U+FFFD.
+    pub replaced_utf8: u64,
+    /// Samples by the headers of the chunks owned, for each block.
+    pub read_by_block: BTreeMap<String, u64>,
+}
+
+impl Tally {
+    /// Samples lost for any reason.
+    pub fn lost_samples(&self) -> u64 {
+        self.lost.values().sum()
+    }
+
+    /// Adds `count` samples lost for `loss`.
+    pub fn lose(&mut self, loss: Loss, count: u64) {
+        if count > 0 {
+            *self.lost.entry(loss).or_default() += count;
+        }
+    }
+
+    /// What is left after all terms: 0, or there is a bug.
+    pub fn difference(&self) -> i128 {
+        let into = i128::from(self.read) + i128::from(self.taken_over);
+        let out = [
+            self.handed_over,
+            self.written,
+            self.tombstoned,
+            self.outside_time_range,
+            self.duplicates,
+            self.stale_dropped,
+            self.lost_samples(),
+        ];
+        into - out.iter().map(|&term| i128::from(term)).sum::<i128>()
+    }
+
+    /// Adds another tally.
+    pub fn add(&mut self, other: &Self) {
+        self.read += other.read;
+        self.taken_over += other.taken_over;
+        self.handed_over += other.handed_over;
+        self.written += other.written;
+        self.tombstoned += other.tombstoned;
+        self.outside_time_range += other.outside_time_range;
+        self.duplicates += other.duplicates;
+        self.stale_dropped += other.stale_dropped;
+        for (&loss, &count) in &other.lost {
+            self.lose(loss, count);
+        }
+        self.conflicts += other.conflicts;
+        self.unreadable_chunks += other.unreadable_chunks;
+        self.chunks += other.chunks;
+        self.series += other.series;
+        self.merged_series += other.merged_series;
+        self.replaced_utf8 += other.replaced_utf8;
+        for (block, &count) in &other.read_by_block {
+            *self.read_by_block.entry(block.clone()).or_default() += count;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tally_adds_up_when_every_sample_has_a_term() {
+        let mut tally = Tally { read: 10, taken_over: 2, handed_over: 3, written: 4, ..Tally::default() };
+        assert_eq!(tally.difference(), 5);
+        tally.tombstoned = 1;
+        tally.duplicates = 1;
+        tally.stale_dropped = 1;
+        tally.outside_time_range = 1;
+        tally.lose(Loss::EncodingHistogram, 1);
+        assert_eq!(tally.difference(), 0);
+        let mut both = tally.clone();
+        both.add(&tally);
+        assert_eq!((both.read, both.lost_samples(), both.difference()), (20, 2, 0));
+    }
+}

@@ -1,0 +1,130 @@
+//! A unit at work: its series cut into slices, and a slice turned into encoded rows.
+//!
+//! A *slice* is a run of consecutive series of a unit, the grain of parallel work. Where slices are cut depends on
+//! the blocks alone, never on threads or memory.
+
+use tsdb_reader::Labels;
+use xxhash_rust::xxh64::Xxh64;
+
+use crate::blocks::OpenBlock;
+use crate::finding::Findings;
+use crate::merge::{Merger, Wanted};
+use crate::rows::{SampleRows, SeriesRows};
+use crate::series::{MergedSeries, SeriesError, SeriesMerge};
+use crate::sink::{EncodedRows, Encoder, SinkError};
+use crate::tally::Tally;
+
+/// Chunks of a slice. Prometheus cuts a chunk at 120 samples, so a full slice is a row group of about 512 Ki rows.
+pub const CHUNKS_PER_SLICE: usize = 4370;
+
+/// Rows after which a slice is encoded in parts: chunks of other writers may hold 65,535 samples.
+const ROWS_PER_PART: usize = 1 << 20;
+
+/// Seed of the second hash, which tells a collision of `series_id` from the same series.
+const CHECK_SEED: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Consecutive series of a unit.
+#[derive(Debug)]
+pub struct Slice {
+    /// Position in its unit.
+    pub index: usize,
+    /// Series in output order.
+    pub series: Vec<MergedSeries>,
+}
+
+/// Cuts the next slice off `merge`; none at the end.
+pub fn next_slice<K>(index: usize, merge: &mut SeriesMerge<'_, K>) -> Result<Option<Slice>, SeriesError>
+where
+    K: FnMut(&OpenBlock, &tsdb_reader::index::ChunkMeta) -> bool,
+{
+    let (mut series, mut chunks) = (Vec::new(), 0);
+    while chunks < CHUNKS_PER_SLICE {
+        let Some(next) = merge.next()? else { break };
+        chunks += next.members.iter().map(|member| member.chunks.len()).sum::<usize>();
+        series.push(next);
+    }
+    Ok((!series.is_empty()).then_some(Slice { index, series }))
+}
+
+/// The `series_id` of a label set and a second hash: two series with one id have different second hashes.
+pub type SeriesIdentity = (i64, u64);
+
+/// A slice, encoded.
+#[derive(Debug, Default)]
+pub struct EncodedSlice {
+    /// Rows of all tables, in order.
+    pub encoded: Vec<EncodedRows>,
+    /// What became of its samples.
+    pub tally: Tally,
+    /// What could not be read.
+    pub findings: Findings,
+    /// Of each series with rows.
+    pub identities: Vec<SeriesIdentity>,
+}
+
+/// Merges and encodes a slice.
+pub fn encode_slice(
+    slice: Slice,
+    blocks: &[OpenBlock],
+    wanted: Wanted,
+    encoder: &Encoder,
+    rows: &mut SampleRows,
+) -> Result<EncodedSlice, SinkError> {
+    let mut merger = Merger::new(blocks, wanted);
+    let mut done = EncodedSlice::default();
+    let mut merged_series = 0;
+    rows.clear();
+    for series in slice.series {
+        if merger.append(&series.members, &mut rows.columns) == 0 {
+            continue;
+        }
+        merged_series += series.merged;
+        let identity = identity(&series.labels);
+        done.identities.push(identity);
+        rows.series.push(SeriesRows { labels: series.labels, series_id: identity.0, end: rows.columns.len() });
+        if rows.len() >= ROWS_PER_PART {
+            done.encoded.push(encoder.encode(rows)?);
+            rows.clear();
+        }
+    }
+    if !rows.is_empty() {
+        done.encoded.push(encoder.encode(rows)?);
+        rows.clear();
+    }
+    (done.tally, done.findings) = merger.finish();
+    done.tally.merged_series = merged_series;
+    Ok(done)
+}
+
+/// Prometheus' stable hash of a label set: XXH64 over names and values, each ended by 0xff.
+pub fn identity(labels: &Labels) -> SeriesIdentity {
+    (stable_hash(labels, 0).cast_signed(), stable_hash(labels, CHECK_SEED))
+}
+
+fn stable_hash(labels: &Labels, seed: u64) -> u64 {
+    let mut hash = Xxh64::new(seed);
+    for (name, value) in labels.iter() {
+        hash.update(name);
+        hash.update(&[0xff]);
+        hash.update(value);
+        hash.update(&[0xff]);
+    }
+    hash.digest()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn series_ids_are_prometheus_stable_hashes() {
+        let hash = |pairs: &[(&str, &str)]| {
+            let labels = pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+            identity(&labels).0.cast_unsigned()
+        };
+        // As `labels.StableHash` of Prometheus 3.15 gives them.
+        assert_eq!(hash(&[("A", "x"), ("__name__", "n"), ("a", "y"), ("job", "z")]), 0xa8cc_d3fa_e33f_867d);
+        let up = [("__name__", "up"), ("instance", "localhost:9090"), ("job", "prometheus")];
+        assert_eq!(hash(&up), 0xf28c_8afc_d224_e55f);
+    }
+}
