@@ -3,8 +3,28 @@
 //! One way: blocks are planned into units, the series of a unit are merged into [`rows::SampleRows`], and a sink
 //! writes those. No Arrow type before `batch`, no Parquet or JSON before `sink`, no threads outside `pipeline`.
 
+pub mod blocks;
+pub mod columns;
+pub mod convert;
+pub mod dest;
+pub mod discover;
 pub mod dump;
+pub mod error;
+pub mod finding;
+pub mod merge;
+pub mod options;
 pub mod order;
+pub mod pipeline;
+pub mod plan;
 pub mod relabel;
+pub mod report;
 pub mod rows;
+pub mod schema;
+pub mod series;
+pub mod sink;
+pub mod sort;
+pub mod tally;
+pub mod text;
 pub mod time;
+pub mod unit;
+pub mod verify;

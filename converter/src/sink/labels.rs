@@ -1,0 +1,35 @@
+//! Labels as the sinks write them.
+
+use tsdb_reader::Labels;
+use tsdb_reader::labels::METRIC_NAME;
+
+use crate::text::json;
+
+/// Label that carries the type of a metric.
+pub(super) const TYPE_LABEL: &[u8] = b"__type__";
+
+/// Label that carries the unit of a metric.
+pub(super) const UNIT_LABEL: &[u8] = b"__unit__";
+
+/// Appends the JSON object of all labels but the metric name. Returns how many names and values of the label set,
+/// the metric name among them, were not UTF-8.
+pub(super) fn push_labels(out: &mut Vec<u8>, labels: &Labels) -> u64 {
+    let mut replaced = 0;
+    out.push(b'{');
+    let mut comma = false;
+    for (name, value) in labels.iter() {
+        if name == METRIC_NAME {
+            replaced += u64::from(std::str::from_utf8(value).is_err());
+            continue;
+        }
+        if comma {
+            out.push(b',');
+        }
+        comma = true;
+        replaced += u64::from(json::push_str(out, name));
+        out.push(b':');
+        replaced += u64::from(json::push_str(out, value));
+    }
+    out.push(b'}');
+    replaced
+}

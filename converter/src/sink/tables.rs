@@ -1,0 +1,238 @@
+//! The part files of one unit: its slices appended in order, files cut when they have reached their size.
+//!
+//! ```text
+//! slice 0 │ slice 1 │ slice 2 │ slice 3 │ slice 4          append
+//! └──── part-…-0000 ─────────┘└──── part-…-0001 ─…         cut by what was appended, by nothing else
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use super::ndjson::NdjsonTables;
+use super::parquet::ParquetTables;
+use super::part::{Part, PartFile, PartWriter};
+use super::{EncodedBody, EncodedRows, Encoder, FormatEncoder, OutputOptions, SinkError};
+use crate::schema::Table;
+
+/// Writes the tables of one unit: `samples` and `series`.
+///
+/// Slices must come in the order of their rows, whole series each. Dropped before [`TableWriters::finish`], it
+/// removes what it wrote.
+///
+/// ```
+/// use tsdb_converter::rows::SampleRows;
+/// use tsdb_converter::sink::{Encoder, OutputOptions, TableWriters};
+///
+/// let dest = tempfile::tempdir()?;
+/// let encoder = Encoder::new(OutputOptions::default())?;
+/// let mut tables = TableWriters::new(&encoder, dest.path(), "dt=2026-11-20", "part-2026-11-20-0000-1a2b3c4d");
+/// tables.append(encoder.encode(&SampleRows::default())?)?;
+/// for file in tables.finish()? {
+///     println!("{}", file.publish()?.path);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct TableWriters {
+    format: FormatTables,
+}
+
+#[derive(Debug)]
+enum FormatTables {
+    Parquet(Box<ParquetTables>),
+    Ndjson(Box<NdjsonTables>),
+}
+
+impl TableWriters {
+    /// Writers of a unit. Its files become `<dest>/<table>/<partition>/<file_prefix>-0000.<extension>` and so on;
+    /// an empty `partition` adds no folder. Nothing is created before the first row.
+    pub fn new(encoder: &Encoder, dest: &Path, partition: &str, file_prefix: &str) -> Self {
+        let place = |table| Place::new(table, dest, partition, file_prefix, encoder.options());
+        let (samples, series) = (place(Table::Samples), place(Table::Series));
+        let format = match &encoder.format {
+            FormatEncoder::Parquet(encoder) => {
+                FormatTables::Parquet(Box::new(ParquetTables::new(encoder.clone(), samples, series)))
+            }
+            FormatEncoder::Ndjson(_) => FormatTables::Ndjson(Box::new(NdjsonTables::new(
+                encoder.options().compression,
+                samples,
+                series,
+            ))),
+        };
+        Self { format }
+    }
+
+    /// Appends the next slice, encoded by the same encoder.
+    pub fn append(&mut self, rows: EncodedRows) -> Result<(), SinkError> {
+        let extent = Extent {
+            rows: rows.rows,
+            series: rows.series,
+            min_time_ms: rows.min_time_ms,
+            max_time_ms: rows.max_time_ms,
+        };
+        if rows.rows == 0 {
+            return Ok(());
+        }
+        match (&mut self.format, rows.body) {
+            (FormatTables::Parquet(tables), EncodedBody::Parquet(body)) => tables.append(extent, body),
+            (FormatTables::Ndjson(tables), EncodedBody::Ndjson(body)) => tables.append(extent, &body),
+            _ => Err(SinkError::OtherEncoder),
+        }
+    }
+
+    /// Bytes it holds besides the buffers of open files.
+    pub fn memory_size(&self) -> usize {
+        match &self.format {
+            FormatTables::Parquet(tables) => tables.memory_size(),
+            FormatTables::Ndjson(_) => 0,
+        }
+    }
+
+    /// Ends all files. They are whole then, and wait for [`PartFile::publish`]; `samples` come first.
+    pub fn finish(self) -> Result<Vec<PartFile>, SinkError> {
+        match self.format {
+            FormatTables::Parquet(tables) => tables.finish(),
+            FormatTables::Ndjson(tables) => tables.finish(),
+        }
+    }
+
+    /// Gives up: removes all that was written.
+    pub fn abort(self) {
+        drop(self);
+    }
+}
+
+/// How much is appended, and its times.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Extent {
+    pub(super) rows: u64,
+    pub(super) series: u64,
+    pub(super) min_time_ms: i64,
+    pub(super) max_time_ms: i64,
+}
+
+/// Where the files of a table go.
+#[derive(Debug)]
+pub(super) struct Place {
+    table: Table,
+    dest: PathBuf,
+    /// Relative to `dest`, with `/`.
+    folder: String,
+    file_prefix: String,
+    extension: &'static str,
+    target_file_size_bytes: u64,
+}
+
+impl Place {
+    fn new(table: Table, dest: &Path, partition: &str, file_prefix: &str, options: &OutputOptions) -> Self {
+        Self {
+            table,
+            dest: dest.to_owned(),
+            folder: match partition {
+                "" => table.name().to_owned(),
+                _ => format!("{table}/{partition}"),
+            },
+            file_prefix: file_prefix.to_owned(),
+            extension: options.extension(),
+            target_file_size_bytes: options.target_file_size_bytes,
+        }
+    }
+
+    fn file_name(&self, number: usize) -> String {
+        format!("{}-{number:04}.{}", self.file_prefix, self.extension)
+    }
+}
+
+/// A file of some format that is being written.
+pub(super) trait TableFile: Sized {
+    /// Bytes so far.
+    fn size_bytes(&self) -> u64;
+
+    /// Ends the file.
+    fn finish(self, part: Part) -> Result<PartFile, SinkError>;
+}
+
+/// The files of one table.
+#[derive(Debug)]
+pub(super) struct TableWriter<F> {
+    place: Place,
+    open: Option<OpenPart<F>>,
+    done: Vec<PartFile>,
+}
+
+#[derive(Debug)]
+struct OpenPart<F> {
+    file: F,
+    part: Part,
+}
+
+impl<F: TableFile> TableWriter<F> {
+    pub(super) fn new(place: Place) -> Self {
+        Self { place, open: None, done: Vec::new() }
+    }
+
+    /// Appends with `write` to the open file, or to a new one that `begin` makes; ends the file if that brought it
+    /// to its size.
+    pub(super) fn append(
+        &mut self,
+        extent: Extent,
+        begin: impl FnOnce(PartWriter) -> Result<F, SinkError>,
+        write: impl FnOnce(&mut F) -> Result<(), SinkError>,
+    ) -> Result<(), SinkError> {
+        let mut open = match self.open.take() {
+            Some(open) => open,
+            None => self.begin(begin)?,
+        };
+        // A file that fails is dropped here, and removed by that.
+        write(&mut open.file)?;
+        let part = &mut open.part;
+        part.rows += extent.rows;
+        part.series += extent.series;
+        part.min_time_ms = part.min_time_ms.min(extent.min_time_ms);
+        part.max_time_ms = part.max_time_ms.max(extent.max_time_ms);
+        let is_full = open.file.size_bytes() >= self.place.target_file_size_bytes;
+        self.open = Some(open);
+        if is_full { self.cut() } else { Ok(()) }
+    }
+
+    /// Ends the open file unless it may go on.
+    pub(super) fn cut_unless(&mut self, may_go_on: impl FnOnce(&F) -> bool) -> Result<(), SinkError> {
+        match &self.open {
+            Some(open) if !may_go_on(&open.file) => self.cut(),
+            _ => Ok(()),
+        }
+    }
+
+    /// All files, whole.
+    pub(super) fn finish(mut self) -> Result<Vec<PartFile>, SinkError> {
+        self.cut()?;
+        Ok(self.done)
+    }
+
+    fn begin(
+        &self,
+        begin: impl FnOnce(PartWriter) -> Result<F, SinkError>,
+    ) -> Result<OpenPart<F>, SinkError> {
+        let Place { table, dest, folder, .. } = &self.place;
+        let file_name = self.place.file_name(self.done.len());
+        let path = format!("{folder}/{file_name}");
+        let file = begin(PartWriter::create(&dest.join(folder), &file_name)?)?;
+        let part = Part {
+            table: table.name().to_owned(),
+            path,
+            rows: 0,
+            series: 0,
+            size_bytes: 0,
+            min_time_ms: i64::MAX,
+            max_time_ms: i64::MIN,
+            crc32c: 0,
+        };
+        Ok(OpenPart { file, part })
+    }
+
+    fn cut(&mut self) -> Result<(), SinkError> {
+        if let Some(open) = self.open.take() {
+            self.done.push(open.file.finish(open.part)?);
+        }
+        Ok(())
+    }
+}

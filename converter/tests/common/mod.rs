@@ -1,0 +1,150 @@
+//! What the integration tests share: fixtures, their expected samples, and a conversion in one call.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(missing_docs, reason = "tests")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use serde_json::Value;
+use tsdb_converter::convert::{ConvertError, RunOptions, convert};
+use tsdb_converter::dest::Manifest;
+use tsdb_converter::options::ConvertOptions;
+use tsdb_converter::pipeline::Progress;
+use tsdb_converter::report::Report;
+use tsdb_converter::unit::identity;
+use tsdb_reader::Labels;
+
+/// Bits of the stale marker.
+pub const STALE: u64 = 0x7ff0_0000_0000_0002;
+
+/// A sample: time, bits of the value, start time.
+pub type Sample = (i64, u64, i64);
+
+/// Series by `series_id`.
+pub type Samples = BTreeMap<i64, Vec<Sample>>;
+
+pub fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures")
+}
+
+/// Names of the fixtures that have expected samples.
+pub fn fixture_names() -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(fixtures().join("blocks"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| fixtures().join(format!("expected/{name}.ndjson")).exists())
+        .collect();
+    names.sort();
+    assert!(names.len() > 30, "fixtures are missing");
+    names
+}
+
+/// What the reference reads from a fixture.
+pub struct Expected {
+    /// The first line: counts per block.
+    pub header: Value,
+    /// Float samples.
+    pub floats: Samples,
+    /// Number of histogram samples.
+    pub histograms: u64,
+    /// Labels of every series.
+    pub labels: BTreeMap<i64, Labels>,
+}
+
+pub fn expected(name: &str) -> Expected {
+    let text = fs::read_to_string(fixtures().join(format!("expected/{name}.ndjson"))).unwrap();
+    let mut lines = text.lines();
+    let header = serde_json::from_str(lines.next().unwrap()).unwrap();
+    let (mut floats, mut labels_by_id, mut histograms) = (Samples::new(), BTreeMap::new(), 0);
+    for line in lines {
+        let series: Value = serde_json::from_str(line).unwrap();
+        let mut labels = Labels::new();
+        for pair in series["labels"].as_array().unwrap() {
+            labels.push(&string(&pair[0]), &string(&pair[1]));
+        }
+        let mut samples = Vec::new();
+        for sample in series["samples"].as_array().into_iter().flatten() {
+            match sample[1].as_str().unwrap() {
+                "histogram" => histograms += 1,
+                bits => samples.push((int(&sample[0]), u64::from_str_radix(bits, 16).unwrap(), int(&sample[2]))),
+            }
+        }
+        for run in series["runs"].as_array().into_iter().flatten() {
+            let bits = u64::from_str_radix(run[3].as_str().unwrap(), 16).unwrap();
+            for n in 0..int(&run[2]) {
+                samples.push((int(&run[0]) + n * int(&run[1]), bits, int(&run[4])));
+            }
+        }
+        let (series_id, _) = identity(&labels);
+        labels_by_id.insert(series_id, labels);
+        if !samples.is_empty() {
+            assert!(floats.insert(series_id, samples).is_none(), "{name}: two series with one id");
+        }
+    }
+    Expected { header, floats, histograms, labels: labels_by_id }
+}
+
+fn string(value: &Value) -> Vec<u8> {
+    match value.as_str() {
+        Some(text) => text.as_bytes().to_vec(),
+        None => {
+            let hex = value["hex"].as_str().unwrap();
+            (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+        }
+    }
+}
+
+fn int(value: &Value) -> i64 {
+    value.as_i64().unwrap()
+}
+
+pub fn run_options(threads: usize) -> RunOptions {
+    RunOptions { threads, memory_limit: 512 << 20, temp_dir: std::env::temp_dir(), strict: false }
+}
+
+pub fn convert_to(
+    source: &Path,
+    dest: &Path,
+    options: &ConvertOptions,
+    threads: usize,
+) -> Result<Report, ConvertError> {
+    let stop = AtomicBool::new(false);
+    convert(&[source.to_owned()], dest, options, &run_options(threads), &Progress::default(), &stop)
+}
+
+pub fn manifest(dest: &Path) -> Manifest {
+    serde_json::from_slice(&fs::read(dest.join("_promblock/manifest.json")).unwrap()).unwrap()
+}
+
+/// Files below DEST with their bytes, those that are not data apart.
+pub fn data_files(dest: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    collect(dest, dest, &mut files);
+    files.retain(|path, _| !path.starts_with("_promblock/"));
+    files
+}
+
+fn collect(root: &Path, folder: &Path, files: &mut BTreeMap<String, Vec<u8>>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(root, &path, files);
+        } else {
+            let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+            files.insert(name, fs::read(&path).unwrap());
+        }
+    }
+}
+
+/// Copies a folder with all that is in it.
+pub fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() { copy_folder(&path, &target) } else { fs::copy(&path, &target).map(drop).unwrap() }
+    }
+}

@@ -1,0 +1,138 @@
+//! Every fixture, converted, equals what the reference reads from it.
+
+#![allow(missing_docs, reason = "tests")]
+
+mod common;
+
+use std::path::Path;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type, TimestampMillisecondType};
+use arrow_array::{Array, RecordBatch};
+use common::{Samples, convert_to, data_files, expected, fixture_names, fixtures, manifest};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use tsdb_converter::options::ConvertOptions;
+use tsdb_converter::sink::{Format, Layout, OutputOptions, Profile};
+use tsdb_converter::time::PartitionBy;
+
+fn options(layout: Layout, profile: Profile) -> ConvertOptions {
+    let output = OutputOptions { layout, profile, ..OutputOptions::new(Format::Parquet) };
+    ConvertOptions { output, ..ConvertOptions::new(Format::Parquet) }
+}
+
+/// Rows of `samples` as the manifest lists its files, in file order.
+fn samples_in(dest: &Path) -> Samples {
+    let mut samples = Samples::new();
+    for unit in manifest(dest).units {
+        for file in unit.files.iter().filter(|file| file.table == "samples") {
+            let open = std::fs::File::open(dest.join(&file.path)).unwrap();
+            for batch in ParquetRecordBatchReaderBuilder::try_new(open).unwrap().build().unwrap() {
+                add_rows(&batch.unwrap(), &mut samples);
+            }
+        }
+    }
+    samples.values_mut().for_each(|of_series| of_series.sort_unstable());
+    samples
+}
+
+fn add_rows(batch: &RecordBatch, samples: &mut Samples) {
+    let column = |name: &str| batch.column_by_name(name).unwrap();
+    let ids = column("series_id").as_primitive::<Int64Type>();
+    let times = column("timestamp").as_primitive::<TimestampMillisecondType>();
+    let values = column("value").as_primitive::<Float64Type>();
+    let starts = column("start_timestamp").as_primitive::<TimestampMillisecondType>();
+    for row in 0..batch.num_rows() {
+        let bits = if values.is_null(row) { common::STALE } else { values.value(row).to_bits() };
+        let start = if starts.is_null(row) { 0 } else { starts.value(row) };
+        samples.entry(ids.value(row)).or_default().push((times.value(row), bits, start));
+    }
+}
+
+/// What a fixture has rows for: timestamps of the years 1 to 9999.
+fn writable(mut samples: Samples) -> (Samples, u64) {
+    let mut outside = 0;
+    for of_series in samples.values_mut() {
+        let before = of_series.len();
+        of_series.retain(|&(time_ms, ..)| tsdb_converter::time::TimeBounds::ROWS.contains(time_ms));
+        outside += (before - of_series.len()) as u64;
+    }
+    samples.retain(|_, of_series| !of_series.is_empty());
+    (samples, outside)
+}
+
+fn compare(name: &str, options: &ConvertOptions) {
+    let folder = tempfile::tempdir().unwrap();
+    let dest = folder.path().join("out");
+    let expected = expected(name);
+    let converted = convert_to(&fixtures().join("blocks").join(name), &dest, options, 2);
+    if name == "hash_collision" {
+        let error = converted.unwrap_err().to_string();
+        assert!(error.contains("stands for two series") && error.contains(" and {"), "{error}");
+        return;
+    }
+    let report = converted.unwrap_or_else(|error| panic!("{name}: {error}"));
+    assert!(report.adds_up, "{name}: {report:#?}");
+    let (floats, outside) = writable(expected.floats);
+    let found = samples_in(&dest);
+    assert_eq!(found.len(), floats.len(), "{name}: series");
+    for (series_id, samples) in &floats {
+        assert_eq!(found.get(series_id), Some(samples), "{name}: {}", expected.labels[series_id]);
+    }
+    let rows: u64 = floats.values().map(|samples| samples.len() as u64).sum();
+    assert_eq!(report.samples.written, rows, "{name}");
+    let by_header: u64 = expected.header["blocks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|block| block["superseded"] != true)
+        .filter_map(|block| block["samples"].as_u64())
+        .sum();
+    assert_eq!(report.samples.read, by_header, "{name}: {report:#?}");
+    let histograms = report.samples.lost_samples() - outside;
+    assert_eq!(report.exit_code() != 0, histograms + outside > 0, "{name}: {report:#?}");
+    assert!(histograms >= expected.histograms, "{name}: {report:#?}");
+}
+
+#[test]
+fn every_fixture_gives_the_samples_of_the_reference_in_star_layout() {
+    for name in fixture_names() {
+        compare(&name, &options(Layout::Star, Profile::Bigquery));
+    }
+}
+
+#[test]
+fn every_fixture_gives_the_samples_of_the_reference_in_flat_layout_and_compact_profile() {
+    for name in fixture_names() {
+        compare(&name, &options(Layout::Flat, Profile::Compact));
+    }
+}
+
+#[test]
+fn every_fixture_gives_the_samples_of_the_reference_by_hour_month_and_unpartitioned() {
+    for name in fixture_names() {
+        for partition_by in [PartitionBy::Hour, PartitionBy::Month, PartitionBy::None] {
+            if partition_by == PartitionBy::Hour && name == "long_span" {
+                continue; // Months of hours: nothing new, and slow.
+            }
+            compare(&name, &ConvertOptions { partition_by, ..options(Layout::Star, Profile::Compact) });
+        }
+    }
+}
+
+#[test]
+fn the_thread_count_never_changes_a_byte() {
+    for name in fixture_names() {
+        if name == "hash_collision" {
+            continue;
+        }
+        let convert = |threads| {
+            let folder = tempfile::tempdir().unwrap();
+            let options = ConvertOptions { shards: Some(3), ..options(Layout::Star, Profile::Compact) };
+            convert_to(&fixtures().join("blocks").join(&name), folder.path(), &options, threads).unwrap();
+            data_files(folder.path())
+        };
+        let one = convert(1);
+        assert_eq!(one, convert(2), "{name}");
+        assert_eq!(one, convert(8), "{name}");
+    }
+}

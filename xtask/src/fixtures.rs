@@ -1,0 +1,32 @@
+//! `fixtures`: the pinned reference implementation writes blocks and expected samples.
+
+use std::path::Path;
+
+use crate::run::{Done, command, output, root, run};
+
+/// Writes `fixtures/blocks`, `broken` and `expected` again. The snapshot of a running server stays as it is.
+pub fn regenerate() -> Done {
+    go(&["run", ".", "--out", ".."])
+}
+
+/// Writes the benchmark block of 24 million samples.
+pub fn large(folder: &str) -> Done {
+    let folder = std::path::absolute(folder).map_err(|error| format!("{folder}: {error}"))?;
+    go(&["run", ".", "--large", &folder.to_string_lossy()])
+}
+
+/// Runs Go in the generator's folder.
+pub fn go(args: &[&str]) -> Done {
+    run(command("go", args).current_dir(root().join("fixtures/generate")))
+}
+
+/// What git has of the fixtures is what the generator wrote: compares with `fixtures/manifest.json`.
+pub fn verify_checksums() -> Done {
+    let folder = root().join("fixtures");
+    let sums = folder.join("SHA256SUMS");
+    if !Path::new(&sums).exists() {
+        return Err(format!("{} is missing", sums.display()));
+    }
+    let mut check = command("sha256sum", &["--check", "--quiet", "--strict", "SHA256SUMS"]);
+    output(check.current_dir(folder)).map(drop)
+}
