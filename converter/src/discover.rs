@@ -104,7 +104,10 @@ pub fn discover(sources: &[PathBuf]) -> Result<Discovery, DiscoverError> {
 
 /// `meta.json` says so, and states its counts at all.
 fn is_empty(meta: &BlockMeta) -> bool {
-    meta.stats.num_samples == 0 && meta.stats.num_series == 0 && meta.stats.num_chunks == 0 && meta.compaction.deletable
+    meta.stats.num_samples == 0
+        && meta.stats.num_series == 0
+        && meta.stats.num_chunks == 0
+        && meta.compaction.deletable
 }
 
 /// The folders that look like blocks below `path`, or `path` itself.
@@ -130,7 +133,12 @@ fn block_folders(path: &Path, findings: &mut Vec<Finding>) -> Result<Vec<PathBuf
             && ulid.parse::<Ulid>().is_ok()
         {
             let message = format!("unfinished or being deleted (`.{suffix}`)");
-            findings.push(Finding::new(Severity::Skipped, "temporary-block", entry.path().display().to_string(), message));
+            findings.push(Finding::new(
+                Severity::Skipped,
+                "temporary-block",
+                entry.path().display().to_string(),
+                message,
+            ));
         } else if holds_blocks(&entry.path()) {
             hints.push(entry.path());
         }
@@ -165,9 +173,9 @@ fn open(folder: &Path, location: &str, findings: &mut Vec<Finding>) -> Option<Bl
         findings.push(Finding::new(severity, "partial-block", location, message));
         return None;
     }
-    let opened = LocalSource::open(folder)
-        .map_err(|error| error.to_string())
-        .and_then(|source| Block::open(Arc::new(source) as Arc<dyn Source>).map_err(|error| error_chain(&error)));
+    let opened = LocalSource::open(folder).map_err(|error| error.to_string()).and_then(|source| {
+        Block::open(Arc::new(source) as Arc<dyn Source>).map_err(|error| error_chain(&error))
+    });
     match opened {
         Ok(block) => Some(block),
         Err(message) => {
@@ -188,9 +196,9 @@ fn age(folder: &Path) -> Option<Duration> {
 /// Blocks that supersede each other only do so among their like.
 fn group(meta: &BlockMeta) -> (BTreeMap<String, String>, i64, String) {
     let Some(thanos) = &meta.thanos else { return (BTreeMap::new(), 0, String::new()) };
-    let partition = thanos.extensions.as_ref().and_then(|extensions| extensions.get("partition_info"));
+    let partition = thanos.extensions.get("partition_info");
     let partition = partition.map(ToString::to_string).unwrap_or_default();
-    (thanos.labels.clone(), thanos.downsample_resolution_ms, partition)
+    (thanos.labels.clone(), thanos.downsample.resolution_ms, partition)
 }
 
 /// What `meta` makes superfluous goes by this: only a block that ranks above another one supersedes it, so that
@@ -217,9 +225,8 @@ pub fn superseded<'a>(metas: impl Iterator<Item = &'a BlockMeta>) -> BTreeMap<Ul
             let sources: BTreeSet<Ulid> = meta.compaction.sources.iter().copied().collect();
             let by_parent = parent_of.get(&meta.ulid).copied();
             let by_sources = sources.first().and_then(|first| holders.get(first)).and_then(|candidates| {
-                let covers = |&&candidate: &&usize| {
-                    metas.get(candidate).is_some_and(|by| covers(by, meta, &sources))
-                };
+                let covers =
+                    |&&candidate: &&usize| metas.get(candidate).is_some_and(|by| covers(by, meta, &sources));
                 candidates.iter().find(covers).and_then(|&by| metas.get(by)).map(|by| by.ulid)
             });
             if let Some(by) = by_parent.or(by_sources) {

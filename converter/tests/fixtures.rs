@@ -17,7 +17,7 @@ use tsdb_converter::time::PartitionBy;
 
 fn options(layout: Layout, profile: Profile) -> ConvertOptions {
     let output = OutputOptions { layout, profile, ..OutputOptions::new(Format::Parquet) };
-    ConvertOptions { output, ..ConvertOptions::new(Format::Parquet) }
+    ConvertOptions { output, ..ConvertOptions::default() }
 }
 
 /// Rows of `samples` as the manifest lists its files, in file order.

@@ -69,7 +69,9 @@ pub fn expected(name: &str) -> Expected {
         for sample in series["samples"].as_array().into_iter().flatten() {
             match sample[1].as_str().unwrap() {
                 "histogram" => histograms += 1,
-                bits => samples.push((int(&sample[0]), u64::from_str_radix(bits, 16).unwrap(), int(&sample[2]))),
+                bits => {
+                    samples.push((int(&sample[0]), u64::from_str_radix(bits, 16).unwrap(), int(&sample[2])))
+                }
             }
         }
         for run in series["runs"].as_array().into_iter().flatten() {
