@@ -87,11 +87,15 @@ pub fn discover(sources: &[PathBuf]) -> Result<Discovery, DiscoverError> {
         }
     }
     let superseded = superseded(found.values().map(|found| found.block.meta()));
+    let raw = raw_sources(found.values().map(|found| found.block.meta()));
     let mut blocks = Vec::new();
     for (ulid, found) in found {
         if let Some(by) = superseded.get(&ulid) {
             let message = format!("superseded by block {by}, which holds its samples");
             findings.push(Finding::new(Severity::Skipped, "superseded-block", found.location, message));
+        } else if is_copy_of_raw(found.block.meta(), &raw) {
+            let message = "downsampled, and the raw samples are there";
+            findings.push(Finding::new(Severity::Skipped, "downsampled-block", found.location, message));
         } else if is_empty(found.block.meta()) {
             findings.push(Finding::new(Severity::Skipped, "empty-block", found.location, "holds no samples"));
         } else {
@@ -100,6 +104,25 @@ pub fn discover(sources: &[PathBuf]) -> Result<Discovery, DiscoverError> {
     }
     blocks.sort_by_key(|found| (found.block.meta().min_time_ms, found.block.meta().ulid));
     Ok(Discovery { blocks, findings })
+}
+
+/// Level-1 sources of the raw blocks, by external labels.
+fn raw_sources<'a>(
+    metas: impl Iterator<Item = &'a BlockMeta>,
+) -> BTreeMap<BTreeMap<String, String>, BTreeSet<Ulid>> {
+    let mut raw: BTreeMap<_, BTreeSet<Ulid>> = BTreeMap::new();
+    for meta in metas.filter(|meta| meta.resolution_ms() == 0) {
+        raw.entry(group(meta).0).or_default().extend(&meta.compaction.sources);
+    }
+    raw
+}
+
+/// A downsampled block of which every source is there as raw samples.
+fn is_copy_of_raw(meta: &BlockMeta, raw: &BTreeMap<BTreeMap<String, String>, BTreeSet<Ulid>>) -> bool {
+    let sources = &meta.compaction.sources;
+    meta.resolution_ms() != 0
+        && !sources.is_empty()
+        && raw.get(&group(meta).0).is_some_and(|raw| sources.iter().all(|source| raw.contains(source)))
 }
 
 /// `meta.json` says so, and states its counts at all.

@@ -5,6 +5,7 @@
 
 pub mod block;
 pub mod checksum;
+pub mod chunks;
 pub mod cursor;
 pub mod error;
 pub mod index;
@@ -22,6 +23,7 @@ pub mod tombstones;
 pub mod ulid;
 
 pub use block::Block;
+pub use chunks::{Chunk, Chunks, Encoding};
 pub use error::{DecodeError, DecodeErrorKind, Error};
 pub use index::{ChunkMeta, Index, Series};
 pub use labels::Labels;
