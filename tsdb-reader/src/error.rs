@@ -110,6 +110,22 @@ pub enum Error {
         /// The version found.
         version: i64,
     },
+    /// The Thanos part of `meta.json` has a version this reader does not know.
+    #[error("the thanos part of meta.json has version {version}, expected 1")]
+    ThanosMetaVersion {
+        /// The version found.
+        version: i64,
+    },
+    /// A chunk reference counts over a segment that is missing, so that the file it means is not certain.
+    #[error("chunk reference {chunk_ref:#x} names segment {position}, but chunks/{missing:06} is missing")]
+    SegmentGap {
+        /// The reference as the index holds it.
+        chunk_ref: u64,
+        /// Position in the ascending list of segments, from 0.
+        position: u64,
+        /// The first number that is missing.
+        missing: u32,
+    },
     /// A chunk reference names a segment that the block does not have.
     #[error("chunk reference {chunk_ref:#x} names segment {position}, the block has {segments}")]
     NoSegment {
