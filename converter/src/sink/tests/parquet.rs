@@ -221,7 +221,7 @@ fn pages_are_version_1_with_the_encodings_of_the_profile() {
 #[test]
 fn a_long_slice_is_split_into_row_groups() {
     for (rows, expected) in [
-        (1 << 20, vec![1 << 20]),
+        (1usize << 20, vec![1i64 << 20]),
         ((1 << 20) + 1, vec![1 << 19, (1 << 19) + 1]),
         (5 << 18, vec![1 << 19, 3 << 18]),
     ] {
@@ -232,7 +232,7 @@ fn a_long_slice_is_split_into_row_groups() {
         joined.columns.values.extend(&slice[1].columns.values);
         let written = write(&options(Layout::Star, Profile::Compact), &[joined]);
         let metadata = metadata(&written.only_path("samples"));
-        let counts: Vec<_> = metadata.row_groups().iter().map(|group| group.num_rows() as usize).collect();
+        let counts: Vec<_> = metadata.row_groups().iter().map(|group| group.num_rows()).collect();
         assert_eq!(counts, expected);
         assert_holds(&written, Layout::Star, &slice);
     }
@@ -272,7 +272,8 @@ fn the_page_index_bounds_every_page_of_metric_series_id_and_timestamp() {
     let names: Vec<_> = metadata.row_group(0).columns().iter().map(|c| c.column_path().string()).collect();
     for (at, name) in names.iter().enumerate() {
         let locations = index.offset_index(at).unwrap().page_locations();
-        let starts: Vec<_> = locations.iter().map(|location| location.first_row_index as usize).collect();
+        let starts: Vec<_> =
+            locations.iter().map(|location| usize::try_from(location.first_row_index).unwrap()).collect();
         assert_eq!(starts, [0, 65_536, 131_072], "{name}");
         let page = |page: usize| starts[page]..starts.get(page + 1).copied().unwrap_or(rows.len());
         match (name.as_str(), index.column_index(at)) {
