@@ -34,7 +34,7 @@ const MAGIC: u32 = 0x85bd_40dd;
 const VERSION: u8 = 1;
 const HEADER_BYTES: u64 = 8;
 /// A chunk without data: one byte of length, the encoding, the checksum. A length field, at most 5, fits too.
-const SMALLEST_ENTRY_BYTES: u64 = 6;
+const SMALLEST_ENTRY_BYTES: usize = 6;
 const LENGTH_BYTES: u64 = 5;
 const CRC_BYTES: u64 = 4;
 /// A next ref this near is taken for the end of a chunk; one further on may be that of another series.
@@ -436,25 +436,27 @@ impl SegmentScan<'_> {
         }
     }
 
-    /// True at the end of the file, or when only zeros follow.
+    /// True at the end of the file, or when only zeros follow. Zeros with something behind them are an error.
     fn is_at_end(&mut self) -> Result<bool, Error> {
-        if (self.rest().len() as u64) < SMALLEST_ENTRY_BYTES {
+        let is_zero = |bytes: &[u8]| bytes.iter().all(|&byte| byte == 0);
+        if self.rest().len() < SMALLEST_ENTRY_BYTES {
             self.fetch(SCAN_BYTES)?;
         }
-        if self.rest().iter().take(2).any(|&byte| byte != 0) {
+        let mut rest = self.rest();
+        if !is_zero(rest.get(..SMALLEST_ENTRY_BYTES).unwrap_or(&rest)) {
             return Ok(false);
         }
         let at = self.at;
-        while self.rest().iter().all(|&byte| byte == 0) {
-            if self.rest().is_empty() {
+        while is_zero(&rest) {
+            if rest.is_empty() {
                 return Ok(true);
             }
-            self.at = self.start + self.window.len() as u64;
+            self.at += rest.len() as u64;
             self.fetch(SCAN_BYTES)?;
+            rest = self.rest();
         }
-        self.at = at;
-        self.fetch(SCAN_BYTES)?;
-        Ok(false)
+        let expected = "a chunk, or zeros to the end of the file";
+        Err(DecodeError::invalid(at, "chunk entry", 0, expected).in_file(self.file()))
     }
 
     /// Makes `window` the next `bytes` bytes, or what the file still holds of them.
@@ -486,7 +488,7 @@ fn is_checksum(error: &Error) -> bool {
 
 /// The bytes to ask for a chunk at `offset`, when the next one wanted stands at `next`.
 fn guess(offset: u64, next: Option<u64>) -> Range<u64> {
-    let near = offset + SMALLEST_ENTRY_BYTES..=offset + NEXT_REF_BYTES;
+    let near = offset + SMALLEST_ENTRY_BYTES as u64..=offset + NEXT_REF_BYTES;
     let end = next.filter(|next| near.contains(next)).unwrap_or(offset + CHUNK_READ_AHEAD_BYTES);
     offset..end
 }

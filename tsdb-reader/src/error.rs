@@ -52,6 +52,16 @@ pub enum DecodeErrorKind {
         /// What the format allows.
         expected: &'static str,
     },
+    /// The number that every file of a kind begins with is another one.
+    #[error("{field} is {found:#010x}, expected {expected:#010x}")]
+    Magic {
+        /// The field.
+        field: &'static str,
+        /// The number found.
+        found: u32,
+        /// The number of this kind of file.
+        expected: u32,
+    },
     /// A varint does not fit 64 bits.
     #[error("{field} is a varint of more than 64 bits")]
     VarintOverflow {

@@ -66,10 +66,7 @@ impl Tombstones {
     /// Decodes a whole `tombstones` file.
     pub fn decode(file: &[u8]) -> Result<Self, DecodeError> {
         let mut cursor = Cursor::new(file, 0);
-        let magic = cursor.u32("tombstones magic")?;
-        if magic != MAGIC {
-            return Err(DecodeError::invalid(0, "tombstones magic", magic.into(), "0x0130ba30"));
-        }
+        cursor.magic("tombstones magic", MAGIC)?;
         let version = cursor.u8("tombstones version")?;
         if version != VERSION {
             return Err(DecodeError::invalid(4, "tombstones version", version.into(), "1"));

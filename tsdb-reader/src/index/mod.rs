@@ -28,6 +28,8 @@ mod reader;
 mod scan;
 mod series;
 mod symbols;
+#[cfg(test)]
+mod tests;
 mod toc;
 
 pub use postings::{Postings, PostingsOffset};

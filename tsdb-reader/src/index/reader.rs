@@ -335,10 +335,7 @@ fn checked_section(bytes: &Bytes, offset: u64, field: &'static str) -> Result<(B
 
 fn decode_head(head: &[u8]) -> Result<u8, DecodeError> {
     let mut cursor = Cursor::new(head, 0);
-    let magic = cursor.u32("index magic")?;
-    if magic != MAGIC {
-        return Err(DecodeError::invalid(0, "index magic", magic.into(), "0xbaaad700"));
-    }
+    cursor.magic("index magic", MAGIC)?;
     match cursor.u8("index version")? {
         version @ 1..=3 => Ok(version),
         version => Err(DecodeError::invalid(4, "index version", version.into(), "1, 2 or 3")),

@@ -37,7 +37,9 @@ impl Toc {
     /// Decodes the last 52 bytes of an index, which stand at `offset`.
     pub fn decode(bytes: &[u8], offset: u64) -> Result<Self, DecodeError> {
         let mut cursor = Cursor::new(bytes, offset);
-        let covered = cursor.clone().bytes("toc", Self::LEN - 4)?;
+        let covered = cursor.bytes("toc", Self::LEN - 4)?;
+        checksum::verify(&mut cursor, "toc", covered)?;
+        let mut cursor = Cursor::new(covered, offset);
         let mut section = |field| {
             let at = cursor.offset();
             let start = cursor.u64(field)?;
@@ -46,16 +48,14 @@ impl Toc {
             }
             Ok(start)
         };
-        let toc = Self {
+        Ok(Self {
             symbols: section("toc symbols")?,
             series: section("toc series")?,
             label_indices: section("toc label indices")?,
             label_indices_table: section("toc label indices table")?,
             postings: section("toc postings")?,
             postings_table: section("toc postings table")?,
-        };
-        checksum::verify(&mut cursor, "toc", covered)?;
-        Ok(toc)
+        })
     }
 
     /// Where the series section ends: where the next section begins.

@@ -37,9 +37,6 @@ pub enum SelectorErrorKind {
         /// What is wrong.
         message: String,
     },
-    /// The metric name stands before the braces and inside.
-    #[error("metric name is given before the braces and as __name__ inside")]
-    MetricNameTwice,
     /// All matchers match the empty value.
     #[error(
         "selector matches every series that lacks its labels; add one matcher that needs a value, such as \

@@ -17,7 +17,7 @@
 //!
 //! Both refuse lookaround, back references, possessive repetition, `\C` and `\Z`. Names of Unicode classes are those
 //! of `regex`, which knows more of them than Go. A value that is no UTF-8 is matched as in Go: each byte that
-//! is out of place counts as one U+FFFD.
+//! is out of place counts as one U+FFFD, unless the pattern does nothing but list values, which compare by bytes.
 //!
 //! Checked: the compiled program's size against [`crate::limits::REGEX_BYTES`]; repetition counts up to 1000, as Go.
 //! Defined in Go's `regexp/syntax` and Prometheus' `model/labels/regexp.go`.
@@ -29,14 +29,14 @@ use regex::bytes::{Regex, RegexBuilder};
 use super::error::SelectorError;
 use crate::limits;
 
-/// Most alternatives for which a pattern is taken as a list of values.
-const MOST_LITERALS: usize = 10_000;
+/// What means something else than itself, `|` aside.
+const METACHARACTERS: &str = "\\.+*?()[]{}^$";
 const MOST_REPETITIONS: u32 = 1000;
 
 /// A regular expression over whole label values.
 #[derive(Debug, Clone)]
 pub(super) enum ValueRegex {
-    /// `a|b|c`: these values and no others, sorted.
+    /// `a|b\.c|d`: these values and no others, sorted.
     Literals(Vec<Vec<u8>>),
     /// `.*`
     Anything,
@@ -52,14 +52,9 @@ pub(super) enum ValueRegex {
 
 impl ValueRegex {
     pub(super) fn new(pattern: &[u8]) -> Result<Self, SelectorError> {
-        if !pattern.iter().any(|byte| b"\\.+*?()[]{}^$".contains(byte)) {
-            let mut literals: Vec<_> =
-                pattern.split(|byte| *byte == b'|').take(MOST_LITERALS + 1).map(<[u8]>::to_vec).collect();
-            if literals.len() <= MOST_LITERALS {
-                literals.sort_unstable();
-                literals.dedup();
-                return Ok(Self::Literals(literals));
-            }
+        if !pattern.iter().any(|byte| METACHARACTERS.contains(char::from(*byte))) {
+            // Nothing to translate, so that it may be anything but UTF-8.
+            return Ok(Self::listed(pattern.split(|byte| *byte == b'|').map(<[u8]>::to_vec).collect()));
         }
         match pattern {
             b".*" => return Ok(Self::Anything),
@@ -68,13 +63,22 @@ impl ValueRegex {
         }
         let pattern = std::str::from_utf8(pattern)
             .map_err(|error| SelectorError::regex(error.valid_up_to(), "invalid UTF-8"))?;
-        let translated = Translator::new(pattern).translate()?;
-        let regex = RegexBuilder::new(&format!("^(?s:{translated})$"))
+        let Translated { text, literals } = Translator::new(pattern).translate()?;
+        if let Some(literals) = literals {
+            return Ok(Self::listed(literals.into_iter().map(String::into_bytes).collect()));
+        }
+        let regex = RegexBuilder::new(&format!("^(?s:{text})$"))
             .size_limit(limits::REGEX_BYTES)
             .dfa_size_limit(limits::REGEX_BYTES)
             .build()
             .map_err(|error| SelectorError::regex(0, refusal(&error)))?;
         Ok(Self::Pattern { prefix: literal_prefix(pattern), regex })
+    }
+
+    fn listed(mut literals: Vec<Vec<u8>>) -> Self {
+        literals.sort_unstable();
+        literals.dedup();
+        Self::Literals(literals)
     }
 
     pub(super) fn is_match(&self, value: &[u8]) -> bool {
@@ -129,7 +133,7 @@ fn literal_prefix(pattern: &str) -> String {
     if pattern.contains('|') || pattern.contains("(?") || pattern.contains(char::REPLACEMENT_CHARACTER) {
         return String::new();
     }
-    let len = pattern.find(|character| "\\.+*?()[]{}^$".contains(character)).unwrap_or(pattern.len());
+    let len = pattern.find(|character| METACHARACTERS.contains(character)).unwrap_or(pattern.len());
     let (prefix, rest) = pattern.split_at_checked(len).unwrap_or_default();
     let mut prefix = prefix.to_owned();
     if rest.starts_with(['*', '?', '{']) {
@@ -144,9 +148,17 @@ struct Translator<'a> {
     /// Bytes read; always between two characters.
     at: usize,
     out: String,
+    /// The values the pattern lists, as long as it does nothing else.
+    literals: Option<Vec<String>>,
     /// Where the groups begin that are open.
     open: Vec<usize>,
     last: Last,
+}
+
+/// A pattern in the syntax of the crate `regex`, and the values it lists if it does nothing else.
+struct Translated {
+    text: String,
+    literals: Option<Vec<String>>,
 }
 
 /// What stands before the place a repetition may be.
@@ -160,10 +172,17 @@ enum Last {
 
 impl<'a> Translator<'a> {
     fn new(pattern: &'a str) -> Self {
-        Self { pattern, at: 0, out: String::new(), open: Vec::new(), last: Last::Nothing }
+        Self {
+            pattern,
+            at: 0,
+            out: String::new(),
+            literals: Some(vec![String::new()]),
+            open: Vec::new(),
+            last: Last::Nothing,
+        }
     }
 
-    fn translate(mut self) -> Result<String, SelectorError> {
+    fn translate(mut self) -> Result<Translated, SelectorError> {
         while let Some(character) = self.peek() {
             let start = self.at;
             self.at += character.len_utf8();
@@ -176,6 +195,9 @@ impl<'a> Translator<'a> {
                     self.atom(")");
                 }
                 '|' => {
+                    if let Some(literals) = &mut self.literals {
+                        literals.push(String::new());
+                    }
                     self.out.push('|');
                     self.last = Last::Nothing;
                 }
@@ -198,23 +220,28 @@ impl<'a> Translator<'a> {
         }
         match self.open.last() {
             Some(start) => Err(SelectorError::regex(*start, "group is not closed")),
-            None => Ok(self.out),
+            None => Ok(Translated { text: self.out, literals: self.literals }),
         }
     }
 
     fn atom(&mut self, written: &str) {
+        self.literals = None;
         self.out.push_str(written);
         self.last = Last::Atom;
     }
 
     fn literal(&mut self, code: u32) {
+        match (char::from_u32(code), self.literals.as_mut().and_then(|literals| literals.last_mut())) {
+            (Some(character), Some(literal)) => literal.push(character),
+            _ => self.literals = None,
+        }
         write_character(&mut self.out, code, false);
         self.last = Last::Atom;
     }
 
     /// What follows `(`, which stands at `start`.
     fn group(&mut self, start: usize) -> Result<(), SelectorError> {
-        self.last = Last::Nothing;
+        (self.last, self.literals) = (Last::Nothing, None);
         if !self.eat("?") {
             self.open.push(start);
             self.out.push_str("(?:");
@@ -289,7 +316,7 @@ impl<'a> Translator<'a> {
         if self.eat("?") {
             self.out.push('?');
         }
-        self.last = Last::Repetition;
+        (self.last, self.literals) = (Last::Repetition, None);
         Ok(())
     }
 
@@ -696,7 +723,10 @@ mod tests {
     fn lists_and_prefixes_are_seen() {
         let regex = |pattern: &str| ValueRegex::new(pattern.as_bytes()).unwrap();
         assert_eq!(regex("b|a|b").literals().unwrap(), [b"a", b"b"]);
-        assert_eq!(regex("a.b").literals(), None);
+        assert_eq!(regex(r"z\.1|\Qa|b\E|").literals().unwrap(), [&b""[..], b"a|b", b"z.1"]);
+        for pattern in ["a.b", "a|b?", "(a)", "a$", "(?i)a", "a{2}", "[a]", r"a\b", r"\x{D800}"] {
+            assert_eq!(regex(pattern).literals(), None, "{pattern}");
+        }
         for (pattern, prefix) in [
             ("node_.*", "node_"),
             ("abc*", "ab"),
@@ -708,7 +738,7 @@ mod tests {
             ("ab(c|d)", ""),
             ("a(?i)b", ""),
             ("^ab", ""),
-            (r"ab\.c", "ab"),
+            (r"ab\.c+", "ab"),
         ] {
             assert_eq!(regex(pattern).prefix(), prefix, "{pattern}");
         }

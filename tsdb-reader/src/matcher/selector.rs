@@ -23,8 +23,8 @@ const RESERVED: [&str; 8] = ["atan2", "bool", "group_left", "group_right", "igno
 
 /// Parses a selector as a PromQL query accepts it.
 ///
-/// Beyond the grammar that means: a metric name stands in one place only, and at least one matcher needs a value,
-/// which keeps a typing error from meaning all series.
+/// Beyond the grammar that means: at least one matcher needs a value, which keeps a typing error from meaning all
+/// series. A metric name before the braces and another inside are accepted, as by `promtool`, and no series has both.
 ///
 /// ```
 /// let matchers = tsdb_reader::parse_selector(r#"up{job=~"a|b", "http.method"!=""}"#).unwrap();
@@ -34,11 +34,7 @@ const RESERVED: [&str; 8] = ["atan2", "bool", "group_left", "group_right", "igno
 /// assert_eq!(error.to_string(), r#"found end of selector, expected "," or "}" at position 10"#);
 /// ```
 pub fn parse_selector(selector: &str) -> Result<Vec<Matcher>, SelectorError> {
-    let mut parser = Parser { text: selector, at: 0 };
-    let (metric, matchers) = parser.selector()?;
-    if metric.is_some() && matchers.iter().filter(|matcher| matcher.name() == METRIC_NAME).count() > 1 {
-        return Err(SelectorError::new(0, SelectorErrorKind::MetricNameTwice));
-    }
+    let matchers = parse_matchers(selector)?;
     if matchers.iter().all(Matcher::matches_empty) {
         return Err(SelectorError::new(0, SelectorErrorKind::NothingRequired));
     }
@@ -47,7 +43,7 @@ pub fn parse_selector(selector: &str) -> Result<Vec<Matcher>, SelectorError> {
 
 /// Parses a selector by its grammar alone, as `promtool` does: matchers may all match the empty value.
 pub fn parse_matchers(selector: &str) -> Result<Vec<Matcher>, SelectorError> {
-    Parser { text: selector, at: 0 }.selector().map(|(_, matchers)| matchers)
+    Parser { text: selector, at: 0 }.selector()
 }
 
 struct Parser<'a> {
@@ -57,8 +53,8 @@ struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
-    /// The metric name before the braces, and all matchers, one for that name among them.
-    fn selector(&mut self) -> Result<(Option<&'a str>, Vec<Matcher>), SelectorError> {
+    /// All matchers; the one for the metric name before the braces is the last.
+    fn selector(&mut self) -> Result<Vec<Matcher>, SelectorError> {
         self.skip_space();
         let mut matchers = Vec::new();
         let metric = self.metric_name()?;
@@ -76,7 +72,7 @@ impl<'a> Parser<'a> {
         if let Some(metric) = metric {
             matchers.push(Matcher::new(METRIC_NAME, MatchOp::Equal, metric)?);
         }
-        Ok((metric, matchers))
+        Ok(matchers)
     }
 
     fn metric_name(&mut self) -> Result<Option<&'a str>, SelectorError> {
@@ -333,6 +329,7 @@ mod tests {
             (r#"{on="x", sum="y", bool="z", inf="1"}"#, r#"on="x", sum="y", bool="z", inf="1""#),
             (r#"sum{by="x"}"#, r#"by="x", __name__="sum""#),
             (r#"{__name__="a", __name__!="b"}"#, r#"__name__="a", __name__!="b""#),
+            (r#"up{__name__="a"}"#, r#"__name__="a", __name__="up""#),
             (r#"{"a", "b"}"#, r#"__name__="a", __name__="b""#),
             (
                 r#"{a="\a\b\f\n\r\t\v\\\"\101\x41\u00e9\U0001F600"}"#,
@@ -381,10 +378,6 @@ mod tests {
             (r#"{a="\xg0"}"#, r"no escape sequence of a string: \xg at position 4"),
             (r#"{a="\ud800"}"#, r"no escape sequence of a string: \ud800 at position 4"),
             (r#"{a="\U00110000"}"#, r"no escape sequence of a string: \U00110000 at position 4"),
-            (
-                r#"up{__name__="a"}"#,
-                "metric name is given before the braces and as __name__ inside at position 0",
-            ),
             (r#"{a=~"b(c"}"#, "regular expression: group is not closed at position 6"),
             (r#"{a=~"\u0062(c"}"#, "regular expression: group is not closed at position 5"),
         ];

@@ -3,7 +3,7 @@
 //! Files are opened on first use and kept: as memory maps, or as open files that are read at given places.
 //! Checked: that no two names in `chunks/` mean the same segment. What the bytes mean is not known here.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
@@ -13,18 +13,21 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 
-use super::{BlockFile, Source, cut};
+#[cfg(feature = "mmap")]
+use super::cut;
+use super::{BlockFile, Source};
 
 /// The files of a block in a folder.
 #[derive(Debug)]
 pub struct LocalSource {
     dir: PathBuf,
     mapped: bool,
-    files: RwLock<HashMap<BlockFile, OpenFile>>,
+    files: RwLock<BTreeMap<BlockFile, OpenFile>>,
 }
 
 #[derive(Debug, Clone)]
 enum OpenFile {
+    #[cfg(feature = "mmap")]
     Mapped(Bytes),
     Positioned(Arc<File>, u64),
 }
@@ -134,6 +137,7 @@ impl Source for LocalSource {
 
     fn size(&self, file: BlockFile) -> io::Result<u64> {
         match self.file(file)? {
+            #[cfg(feature = "mmap")]
             OpenFile::Mapped(bytes) => Ok(bytes.len() as u64),
             OpenFile::Positioned(_, size) => Ok(size),
         }
@@ -145,6 +149,7 @@ impl Source for LocalSource {
 
     fn read(&self, file: BlockFile, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>> {
         match self.file(file)? {
+            #[cfg(feature = "mmap")]
             OpenFile::Mapped(bytes) => Ok(ranges.iter().map(|range| cut(&bytes, range)).collect()),
             OpenFile::Positioned(file, size) => ranges
                 .iter()
@@ -197,8 +202,12 @@ mod tests {
         dir
     }
 
-    fn sources(dir: &Path) -> [LocalSource; 2] {
-        [LocalSource::open(dir).unwrap(), LocalSource::with_positioned_reads(dir).unwrap()]
+    fn sources(dir: &Path) -> Vec<LocalSource> {
+        vec![
+            #[cfg(feature = "mmap")]
+            LocalSource::open(dir).unwrap(),
+            LocalSource::with_positioned_reads(dir).unwrap(),
+        ]
     }
 
     #[test]
@@ -249,13 +258,15 @@ mod tests {
                 "chunks/000001 and chunks/1 are the same segment"
             );
         }
-        assert!(LocalSource::open(block(&["99999999999"]).path()).unwrap().segments().is_err());
+        assert!(
+            LocalSource::with_positioned_reads(block(&["99999999999"]).path()).unwrap().segments().is_err()
+        );
     }
 
     #[test]
     fn block_without_chunks_folder_has_no_segments() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(LocalSource::open(dir.path()).unwrap().segments().unwrap().is_empty());
-        assert!(LocalSource::open(&dir.path().join("missing")).is_err());
+        assert!(LocalSource::with_positioned_reads(dir.path()).unwrap().segments().unwrap().is_empty());
+        assert!(LocalSource::with_positioned_reads(&dir.path().join("missing")).is_err());
     }
 }
