@@ -34,16 +34,29 @@ impl<const N: usize> Table<N> {
         self.rows.is_empty()
     }
 
-    /// Writes it, indented by two.
+    /// Writes it with its headings, indented by two.
     pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        let headings = self.columns.map(|(heading, _)| heading.to_owned());
+        self.write_lines(out, std::iter::once(&headings).chain(&self.rows))
+    }
+
+    /// Writes it without headings.
+    pub fn write_rows(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.write_lines(out, self.rows.iter())
+    }
+
+    fn write_lines<'a>(
+        &'a self,
+        out: &mut dyn Write,
+        rows: impl Iterator<Item = &'a [String; N]>,
+    ) -> io::Result<()> {
         let mut widths = self.columns.map(|(heading, _)| heading.chars().count());
         for row in &self.rows {
             for (width, cell) in widths.iter_mut().zip(row) {
                 *width = (*width).max(cell.chars().count());
             }
         }
-        let headings = self.columns.map(|(heading, _)| heading.to_owned());
-        for row in std::iter::once(&headings).chain(&self.rows) {
+        for row in rows {
             let mut line = String::from(" ");
             for ((cell, width), (_, align)) in row.iter().zip(widths).zip(self.columns) {
                 let pad = " ".repeat(width.saturating_sub(cell.chars().count()));
