@@ -10,8 +10,9 @@ use std::ops::Range;
 use tsdb_reader::chunks::Chunks;
 use tsdb_reader::index::{ChunkMeta, PostingsOffset, Series};
 use tsdb_reader::labels::METRIC_NAME;
-use tsdb_reader::matcher::Matcher;
+use tsdb_reader::matcher::{MatchOp, Matcher};
 use tsdb_reader::samples::FloatColumns;
+use tsdb_reader::source::BlockFile;
 use tsdb_reader::{Block, Error, SeriesRef, Tombstones, Ulid};
 
 use crate::plan::Shard;
@@ -66,20 +67,29 @@ impl OpenBlock {
         rank: u32,
         selectors: &[Vec<Matcher>],
     ) -> Result<Self, Error> {
-        let chunks = Chunks::open(block.source().clone())?;
-        let tombstones = block.tombstones()?;
+        let chunks = Chunks::open(block.source().clone())
+            .map_err(|source| Error::Read { file: BlockFile::Segment(1), source })?;
+        let tombstones = block.tombstones()?.clone();
         let index = block.index();
-        let mut metrics = Vec::new();
-        let mut named = 0;
-        for value in index.label_values(METRIC_NAME)? {
-            let (metric, offset) = value?;
-            let series = index.postings_len(offset)?;
-            named += series;
-            metrics.push(MetricPostings { metric, offset, series });
-        }
+        let values: Vec<_> = index.label_values(METRIC_NAME)?.collect();
+        let offsets: Vec<_> = values.iter().map(|&(_, offset)| offset).collect();
+        let lens = index.postings_lens(&offsets)?;
+        let metrics: Vec<_> = values
+            .iter()
+            .zip(lens)
+            .map(|(&(metric, offset), len)| MetricPostings {
+                metric: metric.to_vec(),
+                offset,
+                series: len.into(),
+            })
+            .collect();
+        let named: u64 = metrics.iter().map(|metric| metric.series).sum();
         let nameless = match index.all_postings()? {
             all if all.len() as u64 == named => Vec::new(),
-            _ => index.select(&[Matcher::equal("__name__", "")])?,
+            _ => match Matcher::new(METRIC_NAME, MatchOp::Equal, "") {
+                Ok(no_metric) => index.select(&[no_metric])?,
+                Err(_) => Vec::new(), // Only regular expressions can fail.
+            },
         };
         let selected = select(&block, &relabel, selectors)?;
         let planned = Vec::new();
@@ -120,7 +130,7 @@ impl OpenBlock {
         let refs = match run.checked_sub(1).and_then(|at| self.metrics.get(at)) {
             None if run == 0 => self.nameless.clone(),
             None => Vec::new(),
-            Some(metric) => self.block.index().read_postings(metric.offset)?.iter().collect(),
+            Some(metric) => self.block.index().read_postings(metric.offset)?.collect(),
         };
         Ok(self.only_selected(refs))
     }
@@ -129,7 +139,7 @@ impl OpenBlock {
     pub fn all_refs(&self) -> Result<Vec<SeriesRef>, Error> {
         match &self.selected {
             Some(selected) => Ok(selected.clone()),
-            None => Ok(self.block.index().all_postings()?.iter().collect()),
+            None => Ok(self.block.index().all_postings()?.collect()),
         }
     }
 
@@ -165,7 +175,8 @@ impl OpenBlock {
         let meta = self.block.meta();
         let claimed = TimeBounds { min_ms: meta.min_time_ms, max_ms: meta.max_time_ms.saturating_sub(1) };
         let length = i128::from(claimed.max_ms) - i128::from(claimed.min_ms);
-        let anywhere = by.partition_of(claimed.min_ms.clamp(TimeBounds::ROWS.min_ms, TimeBounds::ROWS.max_ms));
+        let anywhere =
+            by.partition_of(claimed.min_ms.clamp(TimeBounds::ROWS.min_ms, TimeBounds::ROWS.max_ms));
         let absurd = length < 0 || length / i128::from(by.shortest_ms()) > CLAIMED_PARTITIONS;
         if absurd && by != PartitionBy::None {
             let mut partitions = self.partitions_of_samples(by, asked)?;
@@ -182,14 +193,20 @@ impl OpenBlock {
             return Ok(partitions);
         };
         let mut time_ms = bounds.min_ms;
-        while let Some(partition) = by.partition_of(time_ms).filter(|partition| partition.start_ms <= bounds.max_ms) {
+        while let Some(partition) =
+            by.partition_of(time_ms).filter(|partition| partition.start_ms <= bounds.max_ms)
+        {
             time_ms = partition.last_ms.saturating_add(1);
             partitions.insert(partition);
         }
         Ok(partitions)
     }
 
-    fn partitions_of_samples(&self, by: PartitionBy, asked: TimeBounds) -> Result<BTreeSet<Partition>, Error> {
+    fn partitions_of_samples(
+        &self,
+        by: PartitionBy,
+        asked: TimeBounds,
+    ) -> Result<BTreeSet<Partition>, Error> {
         let mut partitions = BTreeSet::new();
         let mut series = Series::default();
         let (mut read, mut columns) = (Vec::new(), FloatColumns::default());
@@ -233,13 +250,13 @@ fn select(
         // An external label has one value in the whole block: it decides here, the index does not know it.
         let (external, own): (Vec<&Matcher>, Vec<&Matcher>) =
             matchers.iter().partition(|matcher| relabel.external(matcher.name()).is_some());
-        let value = |matcher: &Matcher| relabel.external(matcher.name()).unwrap_or_default().as_bytes();
+        let value = |matcher: &Matcher| relabel.external(matcher.name()).unwrap_or_default();
         if external.into_iter().any(|matcher| !matcher.matches(value(matcher))) {
             continue;
         }
         let own: Vec<Matcher> = own.into_iter().cloned().collect();
         let refs = if own.is_empty() {
-            block.index().all_postings()?.iter().collect()
+            block.index().all_postings()?.collect()
         } else {
             block.index().select(&own)?
         };

@@ -162,7 +162,8 @@ pub fn plan_units(
 /// Parses the selectors of `--match`.
 pub fn parse_selectors(selectors: &[String]) -> Result<Vec<Vec<Matcher>>, ConvertError> {
     let parse = |selector: &String| {
-        parse_selector(selector).map_err(|source| ConvertError::Selector { selector: selector.clone(), source })
+        parse_selector(selector)
+            .map_err(|source| ConvertError::Selector { selector: selector.clone(), source })
     };
     selectors.iter().map(parse).collect()
 }
@@ -183,7 +184,8 @@ pub fn open_blocks(
     by_age.sort_unstable();
     let mut blocks = Vec::new();
     for Found { location, block } in found {
-        let rank = u32::try_from(by_age.partition_point(|ulid| *ulid < block.meta().ulid)).unwrap_or(u32::MAX);
+        let rank =
+            u32::try_from(by_age.partition_point(|ulid| *ulid < block.meta().ulid)).unwrap_or(u32::MAX);
         let name = format!("{} ({location})", block.meta().ulid);
         let relabel = Relabel::new(OpenBlock::external(&block), options.labels.clone());
         match OpenBlock::open(block, location, relabel, rank, selectors) {
@@ -260,7 +262,8 @@ pub fn convert(
         writable: TimeBounds::ROWS,
         drop_stale: options.stale_markers == StaleMarkers::Drop,
     };
-    let sort_budget_bytes = usize::try_from(run.memory_limit / 8).unwrap_or(usize::MAX) / (run.threads.max(1) * 2);
+    let sort_budget_bytes =
+        usize::try_from(run.memory_limit / 8).unwrap_or(usize::MAX) / (run.threads.max(1) * 2);
     let work = Work {
         blocks: &blocks,
         shards: &Shard::between(&shard_bounds),
@@ -352,7 +355,9 @@ fn refuse_broken(blocks: &[OpenBlock], findings: &Findings) -> Result<(), Conver
     let mut broken: Vec<Finding> =
         findings.list.iter().filter(|finding| finding.severity == Severity::Broken).cloned().collect();
     for block in blocks {
-        broken.extend(crate::verify::verify_block(block).into_iter().filter(|at| at.severity == Severity::Broken));
+        broken.extend(
+            crate::verify::verify_block(block).into_iter().filter(|at| at.severity == Severity::Broken),
+        );
     }
     match broken.first() {
         None => Ok(()),

@@ -22,13 +22,15 @@ use serde::{Deserialize, Serialize};
 use crate::finding::Findings;
 use crate::options::ConvertOptions;
 use crate::plan::{Ledger, Unit};
-use crate::sink::{FORMAT_VERSION, PartFile, SinkError, TEMPORARY_PREFIX};
+use crate::sink::{FORMAT_VERSION, PartFile, SinkError};
 use crate::tally::Tally;
 use crate::time::Partition;
 use crate::unit::SeriesIdentity;
 
 /// The folder for what is not data.
 const OWN_FOLDER: &str = "_promblock";
+/// What files are called until they are whole; the sinks' part files are, too.
+const TEMPORARY_PREFIX: &str = ".tmp-";
 /// Folders of tables.
 const TABLES: [&str; 3] = ["samples", "histograms", "series"];
 
@@ -253,7 +255,10 @@ impl Dest {
 
     fn check_plan(&self, plan: &DestPlan, options: &ConvertOptions) -> Result<(), DestError> {
         if plan.format_version != FORMAT_VERSION {
-            return Err(DestError::OtherFormat { path: self.root.clone(), found: plan.format_version.clone() });
+            return Err(DestError::OtherFormat {
+                path: self.root.clone(),
+                found: plan.format_version.clone(),
+            });
         }
         let mut differences = options.differences(&plan.options);
         if let Some(shards) = options.shards
@@ -317,7 +322,7 @@ impl Dest {
         parts: Vec<PartFile>,
         tally: Tally,
         findings: Findings,
-        identities: &mut Vec<SeriesIdentity>,
+        identities: &mut [SeriesIdentity],
         before: Option<&UnitRecord>,
     ) -> Result<UnitRecord, DestError> {
         let mut files = Vec::new();
@@ -382,14 +387,16 @@ impl Dest {
                     // Fails when something is left in it, as it should.
                     let _kept = fs::remove_dir(&path);
                 }
-            } else if name.starts_with(TEMPORARY_PREFIX) || name.starts_with("part-") && !named.contains(&path) {
+            } else if name.starts_with(TEMPORARY_PREFIX)
+                || name.starts_with("part-") && !named.contains(&path)
+            {
                 remove_file(&path)?;
             }
         }
         Ok(())
     }
 
-    fn write_identities(&self, unit: &str, identities: &mut Vec<SeriesIdentity>) -> Result<(), DestError> {
+    fn write_identities(&self, unit: &str, identities: &mut [SeriesIdentity]) -> Result<(), DestError> {
         identities.sort_unstable();
         let mut bytes = Vec::with_capacity(identities.len() * 16);
         for (series_id, check) in identities.iter() {
@@ -430,7 +437,8 @@ impl Dest {
 
     fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), DestError> {
         let path = self.own_folder().join(name);
-        let mut json = serde_json::to_vec_pretty(value).map_err(|source| DestError::Damaged { path, source })?;
+        let mut json =
+            serde_json::to_vec_pretty(value).map_err(|source| DestError::Damaged { path, source })?;
         json.push(b'\n');
         self.write(name, &json)
     }

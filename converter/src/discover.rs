@@ -87,11 +87,15 @@ pub fn discover(sources: &[PathBuf]) -> Result<Discovery, DiscoverError> {
         }
     }
     let superseded = superseded(found.values().map(|found| found.block.meta()));
+    let raw = raw_sources(found.values().map(|found| found.block.meta()));
     let mut blocks = Vec::new();
     for (ulid, found) in found {
         if let Some(by) = superseded.get(&ulid) {
             let message = format!("superseded by block {by}, which holds its samples");
             findings.push(Finding::new(Severity::Skipped, "superseded-block", found.location, message));
+        } else if is_copy_of_raw(found.block.meta(), &raw) {
+            let message = "downsampled, and the raw samples are there";
+            findings.push(Finding::new(Severity::Skipped, "downsampled-block", found.location, message));
         } else if is_empty(found.block.meta()) {
             findings.push(Finding::new(Severity::Skipped, "empty-block", found.location, "holds no samples"));
         } else {
@@ -102,9 +106,31 @@ pub fn discover(sources: &[PathBuf]) -> Result<Discovery, DiscoverError> {
     Ok(Discovery { blocks, findings })
 }
 
+/// Level-1 sources of the raw blocks, by external labels.
+fn raw_sources<'a>(
+    metas: impl Iterator<Item = &'a BlockMeta>,
+) -> BTreeMap<BTreeMap<String, String>, BTreeSet<Ulid>> {
+    let mut raw: BTreeMap<_, BTreeSet<Ulid>> = BTreeMap::new();
+    for meta in metas.filter(|meta| meta.resolution_ms() == 0) {
+        raw.entry(group(meta).0).or_default().extend(&meta.compaction.sources);
+    }
+    raw
+}
+
+/// A downsampled block of which every source is there as raw samples.
+fn is_copy_of_raw(meta: &BlockMeta, raw: &BTreeMap<BTreeMap<String, String>, BTreeSet<Ulid>>) -> bool {
+    let sources = &meta.compaction.sources;
+    meta.resolution_ms() != 0
+        && !sources.is_empty()
+        && raw.get(&group(meta).0).is_some_and(|raw| sources.iter().all(|source| raw.contains(source)))
+}
+
 /// `meta.json` says so, and states its counts at all.
 fn is_empty(meta: &BlockMeta) -> bool {
-    meta.stats.num_samples == 0 && meta.stats.num_series == 0 && meta.stats.num_chunks == 0 && meta.compaction.deletable
+    meta.stats.num_samples == 0
+        && meta.stats.num_series == 0
+        && meta.stats.num_chunks == 0
+        && meta.compaction.deletable
 }
 
 /// The folders that look like blocks below `path`, or `path` itself.
@@ -130,7 +156,12 @@ fn block_folders(path: &Path, findings: &mut Vec<Finding>) -> Result<Vec<PathBuf
             && ulid.parse::<Ulid>().is_ok()
         {
             let message = format!("unfinished or being deleted (`.{suffix}`)");
-            findings.push(Finding::new(Severity::Skipped, "temporary-block", entry.path().display().to_string(), message));
+            findings.push(Finding::new(
+                Severity::Skipped,
+                "temporary-block",
+                entry.path().display().to_string(),
+                message,
+            ));
         } else if holds_blocks(&entry.path()) {
             hints.push(entry.path());
         }
@@ -165,9 +196,9 @@ fn open(folder: &Path, location: &str, findings: &mut Vec<Finding>) -> Option<Bl
         findings.push(Finding::new(severity, "partial-block", location, message));
         return None;
     }
-    let opened = LocalSource::open(folder)
-        .map_err(|error| error.to_string())
-        .and_then(|source| Block::open(Arc::new(source) as Arc<dyn Source>).map_err(|error| error_chain(&error)));
+    let opened = LocalSource::open(folder).map_err(|error| error.to_string()).and_then(|source| {
+        Block::open(Arc::new(source) as Arc<dyn Source>).map_err(|error| error_chain(&error))
+    });
     match opened {
         Ok(block) => Some(block),
         Err(message) => {
@@ -188,9 +219,9 @@ fn age(folder: &Path) -> Option<Duration> {
 /// Blocks that supersede each other only do so among their like.
 fn group(meta: &BlockMeta) -> (BTreeMap<String, String>, i64, String) {
     let Some(thanos) = &meta.thanos else { return (BTreeMap::new(), 0, String::new()) };
-    let partition = thanos.extensions.as_ref().and_then(|extensions| extensions.get("partition_info"));
+    let partition = thanos.extensions.get("partition_info");
     let partition = partition.map(ToString::to_string).unwrap_or_default();
-    (thanos.labels.clone(), thanos.downsample_resolution_ms, partition)
+    (thanos.labels.clone(), thanos.downsample.resolution_ms, partition)
 }
 
 /// What `meta` makes superfluous goes by this: only a block that ranks above another one supersedes it, so that
@@ -217,9 +248,8 @@ pub fn superseded<'a>(metas: impl Iterator<Item = &'a BlockMeta>) -> BTreeMap<Ul
             let sources: BTreeSet<Ulid> = meta.compaction.sources.iter().copied().collect();
             let by_parent = parent_of.get(&meta.ulid).copied();
             let by_sources = sources.first().and_then(|first| holders.get(first)).and_then(|candidates| {
-                let covers = |&&candidate: &&usize| {
-                    metas.get(candidate).is_some_and(|by| covers(by, meta, &sources))
-                };
+                let covers =
+                    |&&candidate: &&usize| metas.get(candidate).is_some_and(|by| covers(by, meta, &sources));
                 candidates.iter().find(covers).and_then(|&by| metas.get(by)).map(|by| by.ulid)
             });
             if let Some(by) = by_parent.or(by_sources) {

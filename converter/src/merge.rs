@@ -225,7 +225,8 @@ impl<'a> Merger<'a> {
             }
             last = Some(end);
             let inside = self.wanted.bounds.contains(first) && self.wanted.bounds.contains(end);
-            let touched = part.deleted.iter().any(|gone| gone.min_time_ms <= end && first <= gone.max_time_ms);
+            let touched =
+                part.deleted.iter().any(|gone| gone.min_time_ms <= end && first <= gone.max_time_ms);
             if !inside || touched || self.wanted.drop_stale {
                 self.filter(part, columns, start, &mut terms);
             } else if !self.owns(part.block, part.meta) {
@@ -246,7 +247,9 @@ impl<'a> Merger<'a> {
             self.decode(part, &mut scratch);
             self.filter(part, &mut scratch, 0, &mut terms);
             let starts = scratch.start_times_ms.iter().copied().chain(std::iter::repeat(0));
-            for ((&time_ms, &value), start_time_ms) in scratch.times_ms.iter().zip(&scratch.values).zip(starts) {
+            for ((&time_ms, &value), start_time_ms) in
+                scratch.times_ms.iter().zip(&scratch.values).zip(starts)
+            {
                 candidates.push(Candidate { time_ms, value, start_time_ms, rank: part.block.rank });
             }
         }
@@ -276,7 +279,8 @@ impl<'a> Merger<'a> {
         let planned = part.block.planned.get(overlapped).unwrap_or_default();
         let mut to = start;
         for from in start..columns.len() {
-            let (Some(&time_ms), Some(&value)) = (columns.times_ms.get(from), columns.values.get(from)) else {
+            let (Some(&time_ms), Some(&value)) = (columns.times_ms.get(from), columns.values.get(from))
+            else {
                 break;
             };
             if !self.wanted.bounds.contains(time_ms) {

@@ -62,7 +62,8 @@ impl ConvertOptions {
     /// Names of the options in which `other` differs, with both values: `format: parquet here, ndjson there`.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let flat = |options: &Self| {
-            let mut value = serde_json::to_value(Self { shards: None, ..options.clone() }).unwrap_or_default();
+            let mut value =
+                serde_json::to_value(Self { shards: None, ..options.clone() }).unwrap_or_default();
             if let Some(serde_json::Value::Object(output)) =
                 value.as_object_mut().and_then(|fields| fields.remove("output"))
                 && let Some(fields) = value.as_object_mut()

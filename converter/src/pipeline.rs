@@ -247,7 +247,8 @@ impl<'a> Pool<'a> {
         let bounds = unit.partition.bounds().intersection(work.wanted.asked);
         let keep: Keep<'a> = Box::new(move |block, chunk| {
             let planned = block.planned_for(chunk);
-            let overlaps = block.planned.get(planned.clone()).unwrap_or_default().iter().any(|at| Some(*at) == bounds);
+            let overlaps =
+                block.planned.get(planned.clone()).unwrap_or_default().iter().any(|at| Some(*at) == bounds);
             let stray = planned.is_empty()
                 && work.wanted.asked.overlaps(chunk.min_time_ms, chunk.max_time_ms)
                 && block.planned.first().copied() == bounds;
@@ -262,7 +263,7 @@ impl<'a> Pool<'a> {
             Err(error) => return self.series_failed(id, error),
         };
         let folder = (work.folder)(unit);
-        let tables = TableWriters::new(work.encoder, work.root, &folder, &unit.file_prefix())?;
+        let tables = TableWriters::new(work.encoder, work.root, &folder, &unit.file_prefix());
         let output = UnitOutput {
             parts: Vec::new(),
             tally: Tally::default(),

@@ -16,7 +16,7 @@ use xxhash_rust::xxh64::Xxh64;
 
 use crate::blocks::OpenBlock;
 use crate::options::ConvertOptions;
-use crate::sink::FORMAT_VERSION;
+use crate::sink::{Compression, FORMAT_VERSION, Format};
 use crate::time::{Partition, TimeBounds};
 
 /// Units per shard and partition are named with four digits.
@@ -151,7 +151,7 @@ pub fn shard_bounds(blocks: &[OpenBlock], partitions: usize, options: &ConvertOp
         }
     }
     let samples: u64 = blocks.iter().map(|block| block.block.meta().stats.num_samples).sum();
-    let bytes = samples.saturating_mul(options.output.estimated_bytes_per_sample());
+    let bytes = samples.saturating_mul(bytes_per_sample(options));
     let files = bytes / options.output.target_file_size_bytes.max(1) / (partitions.max(1) as u64);
     let auto = usize::try_from(files).unwrap_or(usize::MAX);
     let shards = options.shards.unwrap_or(auto).clamp(1, MAX_SHARDS) as u128;
@@ -168,6 +168,16 @@ pub fn shard_bounds(blocks: &[OpenBlock], partitions: usize, options: &ConvertOp
     bounds
 }
 
+/// Bytes that a sample takes as stored, about.
+pub fn bytes_per_sample(options: &ConvertOptions) -> u64 {
+    match (options.output.format, options.output.compression) {
+        (Format::Parquet, Compression::None) => 16,
+        (Format::Parquet, _) => 3,
+        (Format::Ndjson, Compression::None) => 150,
+        (Format::Ndjson, _) => 12,
+    }
+}
+
 /// Plans each block's partitions, and the units over all of them.
 pub fn units(
     blocks: &mut [OpenBlock],
@@ -179,7 +189,8 @@ pub fn units(
 ) -> Vec<Unit> {
     let mut by_partition: BTreeMap<&Partition, Vec<usize>> = BTreeMap::new();
     for (at, (block, partitions)) in blocks.iter_mut().zip(partitions).enumerate() {
-        block.planned = partitions.iter().filter_map(|partition| partition.bounds().intersection(asked)).collect();
+        block.planned =
+            partitions.iter().filter_map(|partition| partition.bounds().intersection(asked)).collect();
         for partition in partitions {
             by_partition.entry(partition).or_default().push(at);
         }
@@ -234,12 +245,18 @@ fn fingerprint<'a>(
                 parts.insert(format!("source {source}"));
             }
         }
-        if !block.tombstones.is_empty() {
-            parts.insert(format!("tombstones {} {:08x}", block.ulid(), block.tombstones.checksum()));
+        if let Some(checksum) = block.tombstones.checksum().filter(|_| !block.tombstones.is_empty()) {
+            parts.insert(format!("tombstones {} {checksum:08x}", block.ulid()));
         }
         let thanos = block.block.meta().thanos.as_ref();
-        for (at, rewrite) in thanos.map(|thanos| thanos.rewrites.as_slice()).unwrap_or_default().iter().enumerate() {
-            parts.insert(format!("rewrite {} {at} {}", block.ulid(), serde_json::to_string(rewrite).unwrap_or_default()));
+        for (at, rewrite) in
+            thanos.map(|thanos| thanos.rewrites.as_slice()).unwrap_or_default().iter().enumerate()
+        {
+            parts.insert(format!(
+                "rewrite {} {at} {}",
+                block.ulid(),
+                serde_json::to_string(rewrite).unwrap_or_default()
+            ));
         }
     }
     let mut hash = Xxh64::new(0);

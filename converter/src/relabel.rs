@@ -125,8 +125,9 @@ impl Relabel {
     }
 
     /// The external label `name`, if the block has it.
-    pub fn external(&self, name: &str) -> Option<&str> {
-        self.external.get(name).map(String::as_str)
+    pub fn external(&self, name: &[u8]) -> Option<&[u8]> {
+        let name = std::str::from_utf8(name).ok()?;
+        self.external.get(name).map(String::as_bytes)
     }
 }
 

@@ -78,8 +78,10 @@ impl Report {
         let blocks = block_records(blocks, &samples.read_by_block);
         if whole && counts.skipped == 0 {
             for block in blocks.iter().filter(|block| block.read != block.samples) {
-                let message =
-                    format!("meta.json states {} samples, the chunks read hold {}", block.samples, block.read);
+                let message = format!(
+                    "meta.json states {} samples, the chunks read hold {}",
+                    block.samples, block.read
+                );
                 let place = format!("{} ({})", block.ulid, block.location);
                 findings.push(Finding::new(Severity::Note, "meta-count", place, message));
             }

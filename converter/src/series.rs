@@ -275,7 +275,9 @@ impl<'a, K: FnMut(&OpenBlock, &ChunkMeta) -> bool> SeriesMerge<'a, K> {
     /// The next series; none at the end.
     pub fn next(&mut self) -> Result<Option<MergedSeries>, SeriesError> {
         let Some(Reverse((key, at))) = self.heap.pop() else { return Ok(None) };
-        let Some(head) = self.cursors.get_mut(at).and_then(|cursor| cursor.head.take()) else { return Ok(None) };
+        let Some(head) = self.cursors.get_mut(at).and_then(|cursor| cursor.head.take()) else {
+            return Ok(None);
+        };
         let identity = head.identity;
         let mut series = MergedSeries { labels: head.shaped, members: vec![head.member], merged: 0 };
         self.advance(at)?;

@@ -81,7 +81,11 @@ pub fn encode_slice(
         merged_series += series.merged;
         let identity = identity(&series.labels);
         done.identities.push(identity);
-        rows.series.push(SeriesRows { labels: series.labels, series_id: identity.0, end: rows.columns.len() });
+        rows.series.push(SeriesRows {
+            labels: series.labels,
+            series_id: identity.0,
+            end: rows.columns.len(),
+        });
         if rows.len() >= ROWS_PER_PART {
             done.encoded.push(encoder.encode(rows)?);
             rows.clear();

@@ -9,7 +9,7 @@ use std::path::Path;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, TimestampMillisecondType};
 use arrow_array::{Array, RecordBatch};
-use common::{Samples, convert_to, data_files, expected, fixture_names, fixtures, manifest};
+use common::{Samples, convert_to, data_files, expected, fixture_names, fixtures, manifest, scratch};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tsdb_converter::options::ConvertOptions;
 use tsdb_converter::sink::{Format, Layout, OutputOptions, Profile};
@@ -17,7 +17,7 @@ use tsdb_converter::time::PartitionBy;
 
 fn options(layout: Layout, profile: Profile) -> ConvertOptions {
     let output = OutputOptions { layout, profile, ..OutputOptions::new(Format::Parquet) };
-    ConvertOptions { output, ..ConvertOptions::new(Format::Parquet) }
+    ConvertOptions { output, ..ConvertOptions::default() }
 }
 
 /// Rows of `samples` as the manifest lists its files, in file order.
@@ -61,15 +61,10 @@ fn writable(mut samples: Samples) -> (Samples, u64) {
 }
 
 fn compare(name: &str, options: &ConvertOptions) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = scratch();
     let dest = folder.path().join("out");
     let expected = expected(name);
     let converted = convert_to(&fixtures().join("blocks").join(name), &dest, options, 2);
-    if name == "hash_collision" {
-        let error = converted.unwrap_err().to_string();
-        assert!(error.contains("stands for two series") && error.contains(" and {"), "{error}");
-        return;
-    }
     let report = converted.unwrap_or_else(|error| panic!("{name}: {error}"));
     assert!(report.adds_up, "{name}: {report:#?}");
     let (floats, outside) = writable(expected.floats);
@@ -120,13 +115,19 @@ fn every_fixture_gives_the_samples_of_the_reference_by_hour_month_and_unpartitio
 }
 
 #[test]
+fn two_series_with_one_id_are_refused_by_name() {
+    let folder = scratch();
+    let source = fixtures().join("blocks/hash_collision");
+    let error = convert_to(&source, folder.path(), &ConvertOptions::default(), 2).unwrap_err().to_string();
+    assert!(error.contains("stands for two series: {__name__="), "{error}");
+    assert!(!folder.path().join("_promblock/manifest.json").exists());
+}
+
+#[test]
 fn the_thread_count_never_changes_a_byte() {
     for name in fixture_names() {
-        if name == "hash_collision" {
-            continue;
-        }
         let convert = |threads| {
-            let folder = tempfile::tempdir().unwrap();
+            let folder = scratch();
             let options = ConvertOptions { shards: Some(3), ..options(Layout::Star, Profile::Compact) };
             convert_to(&fixtures().join("blocks").join(&name), folder.path(), &options, threads).unwrap();
             data_files(folder.path())

@@ -107,6 +107,16 @@ impl<'a> Cursor<'a> {
         self.bytes(field, len)
     }
 
+    /// The number that a kind of file begins with.
+    pub fn magic(&mut self, field: &'static str, expected: u32) -> Result<(), DecodeError> {
+        let offset = self.offset;
+        let found = self.u32(field)?;
+        if found == expected {
+            return Ok(());
+        }
+        Err(DecodeError { offset, kind: DecodeErrorKind::Magic { field, found, expected } })
+    }
+
     /// The error for a field that asks for `needed` bytes at the current place.
     pub fn truncated(&self, field: &'static str, needed: u64) -> DecodeError {
         let left = self.rest.len() as u64;

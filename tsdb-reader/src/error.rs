@@ -52,6 +52,16 @@ pub enum DecodeErrorKind {
         /// What the format allows.
         expected: &'static str,
     },
+    /// The number that every file of a kind begins with is another one.
+    #[error("{field} is {found:#010x}, expected {expected:#010x}")]
+    Magic {
+        /// The field.
+        field: &'static str,
+        /// The number found.
+        found: u32,
+        /// The number of this kind of file.
+        expected: u32,
+    },
     /// A varint does not fit 64 bits.
     #[error("{field} is a varint of more than 64 bits")]
     VarintOverflow {
@@ -109,6 +119,22 @@ pub enum Error {
     MetaVersion {
         /// The version found.
         version: i64,
+    },
+    /// The Thanos part of `meta.json` has a version this reader does not know.
+    #[error("the thanos part of meta.json has version {version}, expected 1")]
+    ThanosMetaVersion {
+        /// The version found.
+        version: i64,
+    },
+    /// A chunk reference counts over a segment that is missing, so that the file it means is not certain.
+    #[error("chunk reference {chunk_ref:#x} names segment {position}, but chunks/{missing:06} is missing")]
+    SegmentGap {
+        /// The reference as the index holds it.
+        chunk_ref: u64,
+        /// Position in the ascending list of segments, from 0.
+        position: u64,
+        /// The first number that is missing.
+        missing: u32,
     },
     /// A chunk reference names a segment that the block does not have.
     #[error("chunk reference {chunk_ref:#x} names segment {position}, the block has {segments}")]

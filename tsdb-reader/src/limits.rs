@@ -10,3 +10,18 @@ pub const SERIES_READ_AHEAD_BYTES: u64 = 4096;
 
 /// Largest `meta.json` that is read. Thanos lists every file of a block in it.
 pub const META_BYTES: u64 = 64 << 20;
+
+/// Bytes of an index section fetched before its length is known. Most postings lists fit.
+pub const SECTION_READ_AHEAD_BYTES: u64 = 4096;
+
+/// Bytes of the series section fetched at a time by a scan.
+pub const SERIES_SCAN_BYTES: u64 = 4 << 20;
+
+/// Offsets kept of the symbol table; of larger tables every second, third… symbol's.
+pub const SYMBOL_OFFSETS: usize = 1 << 20;
+
+/// Largest `tombstones` file that is read.
+pub const TOMBSTONES_BYTES: u64 = 1 << 30;
+
+/// Memory of one compiled regular expression.
+pub const REGEX_BYTES: usize = 10 << 20;

@@ -46,7 +46,18 @@ pub fn bench(args: &[&str]) -> Done {
         let block = if name == "decode_xor" { &xor } else { &xor2 };
         let reference = format!("{reference:.2}");
         let (block, flag) = (block.to_string_lossy().into_owned(), "--reference-ns");
-        cargo(&["bench", "--package", "benches", "--bench", name, "--", "--block", &block, flag, &reference])?;
+        cargo(&[
+            "bench",
+            "--package",
+            "benches",
+            "--bench",
+            name,
+            "--",
+            "--block",
+            &block,
+            flag,
+            &reference,
+        ])?;
     }
     cargo(&["bench", "--package", "benches", "--bench", "write_ndjson"])?;
 
@@ -63,7 +74,13 @@ pub fn bench(args: &[&str]) -> Done {
     let convert = |name: &str, threads: &str, flags: &[&str]| {
         let dest = folder.join("out").join(name);
         let mut command = Command::new(&promblock);
-        command.arg("convert").arg(&source).arg("--to").arg(&dest).args(["--threads", threads, "-q"]).args(flags);
+        command
+            .arg("convert")
+            .arg(&source)
+            .arg("--to")
+            .arg(&dest)
+            .args(["--threads", threads, "-q"])
+            .args(flags);
         (command, dest)
     };
     let mut costs = Vec::new();
@@ -127,7 +144,8 @@ fn two_threads(runs: usize, convert: &dyn Fn(&str, &str, &[&str]) -> (Command, P
 
 fn row(name: &str, cost: Cost, reference: Option<(Cost, f64)>, size: Option<u64>) {
     let ns = cost.cpu_s * 1e9 / SAMPLES;
-    let mut line = format!("{name:<24} {ns:8.1} ns CPU per sample, peak {:5.0} MiB anonymous", cost.peak_anon_mib);
+    let mut line =
+        format!("{name:<24} {ns:8.1} ns CPU per sample, peak {:5.0} MiB anonymous", cost.peak_anon_mib);
     if let Some((reference, bound)) = reference {
         line.push_str(&format!(", {:.4} × promtool (bound {bound})", cost.cpu_s / reference.cpu_s));
     }
@@ -158,7 +176,8 @@ fn block(folder: &Path, name: &str, flag: &str) -> Done<PathBuf> {
     let parent = folder.join(name);
     let first = |parent: &Path| {
         let mut entries = fs::read_dir(parent).ok()?;
-        entries.find_map(|entry| entry.ok().map(|entry| entry.path()).filter(|path| path.join("index").exists()))
+        entries
+            .find_map(|entry| entry.ok().map(|entry| entry.path()).filter(|path| path.join("index").exists()))
     };
     if first(&parent).is_none() {
         go(&["run", ".", flag, &parent.to_string_lossy()])?;
@@ -250,7 +269,9 @@ fn size_of(folder: &Path) -> u64 {
 
 fn remove(folder: &Path) -> Done {
     match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(format!("{}: {error}", folder.display())),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(format!("{}: {error}", folder.display()))
+        }
         _ => Ok(()),
     }
 }

@@ -20,7 +20,8 @@ pub fn fuzz(seconds: u64) -> Done {
         let (corpus, seeds) = (corpus.to_string_lossy().into_owned(), format!("{seeds}/{name}"));
         fs::create_dir_all(&seeds).map_err(|error| format!("{seeds}: {error}"))?;
         let time = format!("-max_total_time={seconds}");
-        let args = ["fuzz", "run", "--sanitizer", "none", name, &corpus, &seeds, "--", &time, "-max_len=65536"];
+        let args =
+            ["fuzz", "run", "--sanitizer", "none", name, &corpus, &seeds, "--", &time, "-max_len=65536"];
         let mut command = command(env!("CARGO"), &args);
         // cargo-fuzz passes flags that stable knows but does not admit.
         run(command.env("RUSTC_BOOTSTRAP", "1").env("CARGO_PROFILE_RELEASE_LTO", "off"))?;

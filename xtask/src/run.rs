@@ -62,7 +62,8 @@ pub fn python() -> Done<PathBuf> {
     let venv = target().join("venv");
     let python = venv.join("bin/python");
     let requirements = root().join("cli/tests/readers/requirements.txt");
-    let wanted = std::fs::read_to_string(&requirements).map_err(|error| format!("{requirements:?}: {error}"))?;
+    let wanted =
+        std::fs::read_to_string(&requirements).map_err(|error| format!("{requirements:?}: {error}"))?;
     let installed = venv.join("installed.txt");
     if std::fs::read_to_string(&installed).is_ok_and(|installed| installed == wanted) {
         return Ok(python);

@@ -19,6 +19,9 @@ mod parquet;
 mod part;
 mod tables;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::SinkError;
 pub use options::{Compression, Format, Layout, OutputOptions, Profile};
 pub use part::{Part, PartFile};

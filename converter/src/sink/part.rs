@@ -88,10 +88,14 @@ impl Drop for TemporaryFile {
     }
 }
 
+/// Bytes that are gathered before the file system is asked to take them: the Parquet library hands over 8 KiB at once.
+const BUFFER_SIZE: usize = 1 << 20;
+
 /// Writes the bytes of one part file, counts and checksums them.
 #[derive(Debug)]
 pub(super) struct PartWriter {
     file: File,
+    buffer: Vec<u8>,
     temporary: TemporaryFile,
     target: PathBuf,
     size_bytes: u64,
@@ -105,7 +109,8 @@ impl PartWriter {
         let path = folder.join(format!(".tmp-{file_name}"));
         let file = File::create(&path).map_err(|source| SinkError::io("create", &path, source))?;
         let temporary = TemporaryFile { path, keep: false };
-        Ok(Self { file, temporary, target: folder.join(file_name), size_bytes: 0, crc32c: 0 })
+        let buffer = Vec::with_capacity(BUFFER_SIZE);
+        Ok(Self { file, buffer, temporary, target: folder.join(file_name), size_bytes: 0, crc32c: 0 })
     }
 
     /// Where the bytes go.
@@ -124,21 +129,33 @@ impl PartWriter {
     }
 
     /// Ends the file; `part` gets its size and checksum.
-    pub(super) fn finish(self, part: Part) -> PartFile {
+    pub(super) fn finish(mut self, part: Part) -> Result<PartFile, SinkError> {
+        self.write_buffer().map_err(|source| SinkError::io("write", &self.temporary.path, source))?;
         let part = Part { size_bytes: self.size_bytes, crc32c: self.crc32c, ..part };
-        PartFile { part, temporary: self.temporary, target: self.target }
+        Ok(PartFile { part, temporary: self.temporary, target: self.target })
+    }
+
+    fn write_buffer(&mut self) -> io::Result<()> {
+        self.crc32c = crc32c::crc32c_append(self.crc32c, &self.buffer);
+        let written = self.file.write_all(&self.buffer);
+        self.buffer.clear();
+        written
     }
 }
 
 impl Write for PartWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.crc32c = crc32c::crc32c_append(self.crc32c, bytes.get(..written).unwrap_or(bytes));
-        self.size_bytes += written as u64;
-        Ok(written)
+        if self.buffer.len() + bytes.len() > BUFFER_SIZE {
+            self.write_buffer()?;
+        }
+        // Neither grows nor copies beyond the buffer: what is larger goes in pieces.
+        let taken = bytes.len().min(BUFFER_SIZE);
+        self.buffer.extend_from_slice(bytes.get(..taken).unwrap_or(bytes));
+        self.size_bytes += taken as u64;
+        Ok(taken)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        Ok(())
     }
 }

@@ -1,4 +1,18 @@
 //! Samples: what the chunks of a series decode to.
+//!
+//! One file per encoding, over `bits` (bit streams) and `window` (the XOR of values); `floats` reads the float
+//! encodings one by one or into columns.
+
+mod bits;
+mod floats;
+mod window;
+mod xor;
+mod xor2;
+
+#[cfg(test)]
+mod tests;
+
+pub use floats::FloatSamples;
 
 /// One float sample.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +56,16 @@ impl FloatColumns {
     /// True without any sample.
     pub fn is_empty(&self) -> bool {
         self.times_ms.is_empty()
+    }
+
+    /// Brings `start_times_ms` up to the samples from `start` on, which have these start timestamps, or none.
+    pub(crate) fn append_start_times(&mut self, start: usize, start_times_ms: &[i64]) {
+        if self.start_times_ms.is_empty() && start_times_ms.iter().all(|&start_time_ms| start_time_ms == 0) {
+            return;
+        }
+        self.start_times_ms.resize(start, 0);
+        self.start_times_ms.extend_from_slice(start_times_ms);
+        self.start_times_ms.resize(self.times_ms.len(), 0);
     }
 
     /// Removes all samples, keeps the memory.

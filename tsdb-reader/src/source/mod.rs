@@ -9,6 +9,14 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+mod local;
+mod memory;
+#[cfg(feature = "mmap")]
+mod mmap;
+
+pub use local::LocalSource;
+pub use memory::MemorySource;
+
 /// A file of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum BlockFile {
@@ -47,4 +55,11 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// The bytes of each range, in the order asked. A range that reaches past the end of the file is cut there,
     /// so an answer may be shorter than asked, or empty.
     fn read(&self, file: BlockFile, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>>;
+}
+
+/// The part of `range` that `bytes` has, without copying.
+fn cut(bytes: &Bytes, range: &Range<u64>) -> Bytes {
+    let end = usize::try_from(range.end).unwrap_or(usize::MAX).min(bytes.len());
+    let start = usize::try_from(range.start).unwrap_or(usize::MAX).min(end);
+    bytes.slice(start..end)
 }

@@ -183,6 +183,6 @@ impl TableFile for TextFile {
             self.writer.write(&self.crc32.finalize().to_le_bytes())?;
             self.writer.write(&text_len.to_le_bytes())?;
         }
-        Ok(self.writer.finish(part))
+        self.writer.finish(part)
     }
 }

@@ -283,6 +283,6 @@ impl TableFile for ParquetFile {
 
     fn finish(self, part: Part) -> Result<PartFile, SinkError> {
         let writer = self.writer.into_inner().map_err(|source| SinkError::parquet(&self.path, source))?;
-        Ok(writer.finish(part))
+        writer.finish(part)
     }
 }

@@ -1,0 +1,238 @@
+//! A block: one folder of `meta.json`, `index`, `chunks/` and `tombstones`.
+//!
+//! ```text
+//! 01HF0000000000000000000001/
+//!   meta.json              meta.rs
+//!   index                  index/
+//!   chunks/000001 …        chunks.rs
+//!   tombstones             tombstones.rs; may be missing
+//! ```
+//! Opening a block reads `meta.json`, and head and table of contents of the index. All else is read when asked for.
+//!
+//! Checked: sizes against [`crate::limits`] before anything is read whole, and that no segment is missing before the
+//! one a chunk reference means: references count segment files, so that behind a gap they would all mean another
+//! file. No segment at all is fine, as long as no chunk is asked for.
+//! Defined in Prometheus' `tsdb/docs/format/README.md`.
+
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::error::{DecodeError, DecodeErrorKind, Error};
+use crate::index::{Index, LayoutHint};
+use crate::limits;
+use crate::meta::BlockMeta;
+use crate::once::OnceValue;
+use crate::refs::ChunkRef;
+use crate::source::{BlockFile, Source};
+use crate::tombstones::Tombstones;
+
+/// One block.
+#[derive(Debug)]
+pub struct Block {
+    source: Arc<dyn Source>,
+    meta: BlockMeta,
+    index: Index,
+    tombstones: OnceValue<Tombstones>,
+    segments: OnceValue<Segments>,
+}
+
+impl Block {
+    /// Opens the block that `source` holds.
+    pub fn open(source: Arc<dyn Source>) -> Result<Self, Error> {
+        let meta = read_meta(source.as_ref())?;
+        Self::with_meta(source, meta)
+    }
+
+    /// Opens the block that `source` holds, whose meta was read before.
+    pub fn with_meta(source: Arc<dyn Source>, meta: BlockMeta) -> Result<Self, Error> {
+        let hint = if meta.written_as_version_2() { LayoutHint::Version2 } else { LayoutHint::VersionByte };
+        let index = Index::open(Arc::clone(&source), hint)?;
+        Ok(Self { source, meta, index, tombstones: OnceValue::new(), segments: OnceValue::new() })
+    }
+
+    /// What the block says about itself.
+    pub fn meta(&self) -> &BlockMeta {
+        &self.meta
+    }
+
+    /// Its index.
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// Where its bytes come from.
+    pub fn source(&self) -> &Arc<dyn Source> {
+        &self.source
+    }
+
+    /// What is deleted from it, read on first use. Nothing when the file is missing.
+    pub fn tombstones(&self) -> Result<&Tombstones, Error> {
+        self.tombstones.get_or_try_make(|| {
+            let file = BlockFile::Tombstones;
+            match read_whole(self.source.as_ref(), file, limits::TOMBSTONES_BYTES) {
+                Ok(bytes) => Tombstones::decode(&bytes).map_err(|error| error.in_file(file)),
+                Err(Error::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                    Ok(Tombstones::none())
+                }
+                Err(error) => Err(error),
+            }
+        })
+    }
+
+    /// Its chunk segments, listed on first use.
+    pub fn segments(&self) -> Result<&Segments, Error> {
+        self.segments.get_or_try_make(|| {
+            let numbers = self.source.segments();
+            let numbers = numbers.map_err(|source| Error::Read { file: BlockFile::Segment(1), source })?;
+            Ok(Segments::new(numbers))
+        })
+    }
+}
+
+/// Reads and parses the `meta.json` of a block without opening it.
+pub fn read_meta(source: &dyn Source) -> Result<BlockMeta, Error> {
+    BlockMeta::parse(&read_whole(source, BlockFile::Meta, limits::META_BYTES)?)
+}
+
+fn read_whole(source: &dyn Source, file: BlockFile, limit: u64) -> Result<Bytes, Error> {
+    let in_file = |source| Error::Read { file, source };
+    let size = source.size(file).map_err(in_file)?;
+    if size > limit {
+        let kind = DecodeErrorKind::Limit { field: "file size", found: size, limit };
+        return Err(DecodeError { offset: 0, kind }.in_file(file));
+    }
+    let whole: Range<u64> = 0..size;
+    let read = source.read(file, std::slice::from_ref(&whole)).map_err(in_file)?;
+    Ok(read.into_iter().next().unwrap_or_default())
+}
+
+/// The chunk segments of a block, and which of them a chunk reference means.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Segments {
+    numbers: Vec<u32>,
+    /// How many of them are numbered 1, 2, 3… without a gap.
+    contiguous: usize,
+}
+
+impl Segments {
+    /// The segments with these numbers, ascending.
+    pub fn new(numbers: Vec<u32>) -> Self {
+        let contiguous = (1u32..).zip(&numbers).take_while(|(expected, number)| expected == *number).count();
+        Self { numbers, contiguous }
+    }
+
+    /// Their numbers, ascending.
+    pub fn numbers(&self) -> &[u32] {
+        &self.numbers
+    }
+
+    /// The first number that is missing among them. References from that position on are not followed.
+    pub fn gap(&self) -> Option<u32> {
+        if self.contiguous == self.numbers.len() {
+            return None;
+        }
+        u32::try_from(self.contiguous).ok()?.checked_add(1)
+    }
+
+    /// The file that `chunk_ref` points into.
+    pub fn file(&self, chunk_ref: ChunkRef) -> Result<BlockFile, Error> {
+        let position = chunk_ref.segment_position();
+        let at = usize::try_from(position).unwrap_or(usize::MAX);
+        match (self.numbers.get(at), self.gap()) {
+            (Some(number), _) if at < self.contiguous => Ok(BlockFile::Segment(*number)),
+            (_, Some(missing)) => Err(Error::SegmentGap { chunk_ref: chunk_ref.0, position, missing }),
+            (_, None) => {
+                let segments = self.numbers.len() as u64;
+                Err(Error::NoSegment { chunk_ref: chunk_ref.0, position, segments })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::source::MemorySource;
+    use crate::testing;
+
+    /// Notes what is read.
+    #[derive(Debug)]
+    struct Noted {
+        inner: MemorySource,
+        reads: Mutex<Vec<(BlockFile, Range<u64>)>>,
+    }
+
+    impl Source for Noted {
+        fn location(&self) -> String {
+            self.inner.location()
+        }
+
+        fn size(&self, file: BlockFile) -> io::Result<u64> {
+            self.inner.size(file)
+        }
+
+        fn segments(&self) -> io::Result<Vec<u32>> {
+            self.inner.segments()
+        }
+
+        fn read(&self, file: BlockFile, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>> {
+            self.reads.lock().unwrap().extend(ranges.iter().map(|range| (file, range.clone())));
+            self.inner.read(file, ranges)
+        }
+    }
+
+    #[test]
+    fn opening_reads_the_meta_and_head_and_toc_of_the_index_only() {
+        let inner = testing::block("block_rich.json");
+        let source = Arc::new(Noted { inner, reads: Mutex::default() });
+        let block = Block::open(Arc::clone(&source) as Arc<dyn Source>).unwrap();
+        let reads = source.reads.lock().unwrap().clone();
+        let expected = [(BlockFile::Meta, 0..271), (BlockFile::Index, 0..5), (BlockFile::Index, 7049..7101)];
+        assert_eq!(reads, expected);
+        assert_eq!(block.meta().ulid.to_string(), "01HF0000000000000000000002");
+    }
+
+    #[test]
+    fn missing_tombstones_are_none_and_missing_index_is_an_error() {
+        let mut source = testing::block("block_rich.json");
+        assert_eq!(Block::open(Arc::new(source.clone())).unwrap().tombstones().unwrap().len(), 3);
+        source.files.remove(&BlockFile::Tombstones);
+        assert!(Block::open(Arc::new(source.clone())).unwrap().tombstones().unwrap().is_empty());
+        source.files.remove(&BlockFile::Index);
+        assert_eq!(Block::open(Arc::new(source)).unwrap_err().to_string(), "cannot read index");
+    }
+
+    #[test]
+    fn broken_tombstones_are_an_error_each_time() {
+        let source =
+            testing::block("block_minimal.json").with(BlockFile::Tombstones, &b"\x01\x30\xba\x30"[..]);
+        let block = Block::open(Arc::new(source)).unwrap();
+        for _ in 0..2 {
+            assert_eq!(block.tombstones().unwrap_err().to_string(), "cannot decode tombstones");
+        }
+    }
+
+    #[test]
+    fn chunk_ref_means_a_file_by_position_and_none_behind_a_gap() {
+        let segments = Segments::new(vec![1, 2, 4]);
+        assert_eq!(segments.gap(), Some(3));
+        assert_eq!(segments.file(ChunkRef::new(1, 8)).unwrap(), BlockFile::Segment(2));
+        assert_eq!(
+            segments.file(ChunkRef::new(2, 8)).unwrap_err().to_string(),
+            "chunk reference 0x200000008 names segment 2, but chunks/000003 is missing"
+        );
+        let segments = Segments::new(vec![1, 2]);
+        assert_eq!(segments.gap(), None);
+        assert_eq!(
+            segments.file(ChunkRef::new(2, 8)).unwrap_err().to_string(),
+            "chunk reference 0x200000008 names segment 2, the block has 2"
+        );
+        assert_eq!(Segments::new(vec![2]).gap(), Some(1));
+        assert!(Segments::default().file(ChunkRef(8)).is_err());
+    }
+}

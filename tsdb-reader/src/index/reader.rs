@@ -1,0 +1,384 @@
+//! Opening an index, and everything that is asked of one.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::postings::{self, Postings, PostingsOffset};
+use super::postings_table::{PostingsEntries, PostingsTable};
+use super::scan::SeriesScan;
+use super::series::{self, Series};
+use super::symbols::Symbols;
+use super::toc::Toc;
+use crate::checksum;
+use crate::cursor::Cursor;
+use crate::error::{DecodeError, DecodeErrorKind, Error};
+use crate::limits;
+use crate::once::OnceValue;
+use crate::refs::SeriesRef;
+use crate::source::{BlockFile, Source};
+
+const MAGIC: u32 = 0xbaaa_d700;
+const HEAD_LEN: u64 = 5;
+const CHECKSUM_LEN: u64 = 4;
+/// Postings lists asked of a source together.
+const LISTS_AT_ONCE: usize = 512;
+const SERIES_ALIGNMENT: u64 = 16;
+
+/// How the parts of an index name each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// Symbols and series by file offset.
+    V1,
+    /// Symbols by number, series by file offset ÷ 16. Index versions 2 and 3.
+    V2,
+}
+
+/// Where the layout of an index is taken from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LayoutHint {
+    /// The version byte of the index.
+    #[default]
+    VersionByte,
+    /// Version 2 whatever the byte says: blocks of Prometheus 2.1.0, known by version 2 in their `meta.json`.
+    Version2,
+}
+
+impl Layout {
+    /// The first place at or after `offset` where a series entry may begin.
+    pub(super) fn align(self, offset: u64) -> u64 {
+        match self {
+            Self::V1 => offset,
+            Self::V2 => offset.next_multiple_of(SERIES_ALIGNMENT),
+        }
+    }
+
+    pub(super) fn series_ref(self, offset: u64) -> SeriesRef {
+        match self {
+            Self::V1 => SeriesRef(offset),
+            Self::V2 => SeriesRef(offset / SERIES_ALIGNMENT),
+        }
+    }
+
+    fn series_offset(self, series_ref: SeriesRef) -> Option<u64> {
+        match self {
+            Self::V1 => Some(series_ref.0),
+            Self::V2 => series_ref.0.checked_mul(SERIES_ALIGNMENT),
+        }
+    }
+}
+
+/// The index of a block.
+#[derive(Debug)]
+pub struct Index {
+    source: Arc<dyn Source>,
+    version: u8,
+    layout: Layout,
+    toc: Toc,
+    /// Where the table of contents begins: no section reaches past it.
+    end: u64,
+    symbols: OnceValue<Symbols>,
+    postings_table: OnceValue<PostingsTable>,
+}
+
+impl Index {
+    /// Opens the index of a block: reads its first 5 and its last 52 bytes.
+    pub fn open(source: Arc<dyn Source>, hint: LayoutHint) -> Result<Self, Error> {
+        let in_index = |error: DecodeError| error.in_file(BlockFile::Index);
+        let size = source.size(BlockFile::Index).map_err(read_error)?;
+        let Some(end) = size.checked_sub(Toc::LEN).filter(|end| *end >= HEAD_LEN) else {
+            let kind = DecodeErrorKind::Truncated {
+                field: "index head and toc",
+                needed: HEAD_LEN + Toc::LEN,
+                left: size,
+            };
+            return Err(in_index(DecodeError { offset: 0, kind }));
+        };
+        let mut parts =
+            source.read(BlockFile::Index, &[0..HEAD_LEN, end..size]).map_err(read_error)?.into_iter();
+        let head = parts.next().unwrap_or_default();
+        let version = decode_head(&head).map_err(in_index)?;
+        let toc = Toc::decode(&parts.next().unwrap_or_default(), end).map_err(in_index)?;
+        let layout = if version == 1 && hint == LayoutHint::VersionByte { Layout::V1 } else { Layout::V2 };
+        Ok(Self {
+            source,
+            version,
+            layout,
+            toc,
+            end,
+            symbols: OnceValue::new(),
+            postings_table: OnceValue::new(),
+        })
+    }
+
+    /// The version byte.
+    pub fn version(&self) -> u8 {
+        self.version
+    }
+
+    /// How it is read.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// Where its sections lie.
+    pub fn toc(&self) -> &Toc {
+        &self.toc
+    }
+
+    /// Size of the file in bytes.
+    pub fn size_bytes(&self) -> u64 {
+        self.end + Toc::LEN
+    }
+
+    /// The symbol table, opened on first use.
+    pub fn symbols(&self) -> Result<&Symbols, Error> {
+        self.symbols.get_or_try_make(|| {
+            let (body, offset) = self.section("symbols", self.toc.symbols)?;
+            Symbols::open(body, offset, self.layout).map_err(|error| error.in_file(BlockFile::Index))
+        })
+    }
+
+    /// The postings offset table, opened on first use.
+    pub fn postings_table(&self) -> Result<&PostingsTable, Error> {
+        self.postings_table.get_or_try_make(|| {
+            let (body, offset) = self.section("postings table", self.toc.postings_table)?;
+            PostingsTable::open(body, offset).map_err(|error| error.in_file(BlockFile::Index))
+        })
+    }
+
+    /// All label names, ascending.
+    pub fn label_names(&self) -> Result<LabelNames<'_>, Error> {
+        let table = self.postings_table()?;
+        Ok(LabelNames { table, last: None })
+    }
+
+    /// All values of one label, ascending, and where their postings lie. Reads the table as it goes.
+    pub fn label_values(&self, name: &[u8]) -> Result<LabelValues<'_>, Error> {
+        self.label_values_from(name, b"")
+    }
+
+    /// The values of one label from `start` on.
+    pub fn label_values_from(&self, name: &[u8], start: &[u8]) -> Result<LabelValues<'_>, Error> {
+        let entries = self.postings_table()?.entries_from(name, start);
+        let name = entries.clone().next().map(|entry| entry.name).filter(|found| *found == name);
+        Ok(LabelValues { entries, name })
+    }
+
+    /// References of the series that carry one label pair; none when no series does.
+    pub fn postings(&self, name: &[u8], value: &[u8]) -> Result<Option<Postings>, Error> {
+        self.postings_table()?.find(name, value).map(|offset| self.read_postings(offset)).transpose()
+    }
+
+    /// References of all series.
+    pub fn all_postings(&self) -> Result<Postings, Error> {
+        self.postings(b"", b"")?.ok_or_else(|| {
+            let table = self.toc.postings_table;
+            let expected = "an entry for all series";
+            DecodeError::invalid(table, "postings table", 0, expected).in_file(BlockFile::Index)
+        })
+    }
+
+    /// The postings list at `offset`.
+    pub fn read_postings(&self, offset: PostingsOffset) -> Result<Postings, Error> {
+        let (body, offset) = self.section("postings", offset.0)?;
+        Postings::open(&body, offset).map_err(|error| error.in_file(BlockFile::Index))
+    }
+
+    /// Number of references in the list at `offset`, from its first 8 bytes: no checksum is verified.
+    pub fn postings_len(&self, offset: PostingsOffset) -> Result<u32, Error> {
+        let lens = self.postings_lens(&[offset])?;
+        Ok(lens.first().copied().unwrap_or_default())
+    }
+
+    /// As [`Index::postings_len`] of many lists, asked of the source at once.
+    pub fn postings_lens(&self, offsets: &[PostingsOffset]) -> Result<Vec<u32>, Error> {
+        let ranges: Vec<_> =
+            offsets.iter().map(|at| at.0.min(self.end)..at.0.saturating_add(8).min(self.end)).collect();
+        let heads = self.source.read(BlockFile::Index, &ranges).map_err(read_error)?;
+        let decode = |(head, at): (&Bytes, &PostingsOffset)| {
+            let mut cursor = Cursor::new(head, at.0);
+            let len = cursor.u32("postings length")?;
+            let count = cursor.u32("postings count")?;
+            postings::check_len(at.0 + 4, count, len.into()).map(|()| count)
+        };
+        let lens = heads.iter().zip(offsets).map(decode).collect::<Result<Vec<_>, DecodeError>>();
+        lens.map_err(|error| error.in_file(BlockFile::Index))
+    }
+
+    /// The postings lists at many offsets, asked of the source together.
+    pub fn read_postings_many(&self, offsets: &[PostingsOffset]) -> Result<Vec<Postings>, Error> {
+        let in_index = |error: DecodeError| error.in_file(BlockFile::Index);
+        let mut lists = Vec::with_capacity(offsets.len());
+        for offsets in offsets.chunks(LISTS_AT_ONCE) {
+            let mut ranges = Vec::with_capacity(offsets.len());
+            for (at, count) in offsets.iter().zip(self.postings_lens(offsets)?) {
+                let end = at.0 + 4 + postings::len_of(count) + CHECKSUM_LEN;
+                if end > self.end {
+                    let cursor = Cursor::new(&[], at.0);
+                    return Err(in_index(cursor.truncated("postings", end - at.0)));
+                }
+                ranges.push(at.0..end);
+            }
+            let read = self.source.read(BlockFile::Index, &ranges).map_err(read_error)?;
+            for (bytes, at) in read.iter().zip(offsets) {
+                let list = checked_section(bytes, at.0, "postings")
+                    .and_then(|(body, offset)| Postings::open(&body, offset));
+                lists.push(list.map_err(in_index)?);
+            }
+        }
+        Ok(lists)
+    }
+
+    /// Reads one series into `series`, whose memory is used again.
+    pub fn series(&self, series_ref: SeriesRef, series: &mut Series) -> Result<(), Error> {
+        series.clear();
+        series.series_ref = series_ref;
+        let offset = self.layout.series_offset(series_ref).filter(|at| (HEAD_LEN..self.end).contains(at));
+        let Some(offset) = offset else {
+            let expected = "the place of a series in this index";
+            let error = DecodeError::invalid(self.toc.series, "series ref", series_ref.0, expected);
+            return Err(error.in_file(BlockFile::Index));
+        };
+        let ahead = offset.saturating_add(limits::SERIES_READ_AHEAD_BYTES).min(self.end);
+        let mut bytes = self.read(offset..ahead)?;
+        let mut cursor = Cursor::new(&bytes, offset);
+        let len = cursor.uvarint("series length").map_err(|error| error.in_file(BlockFile::Index))?;
+        // All of this fits: an offset is below 2^63 for any file, and a length past the end is cut there.
+        let end = cursor.offset().saturating_add(len).saturating_add(CHECKSUM_LEN).min(self.end);
+        if end > ahead {
+            bytes = self.read(offset..end)?;
+        }
+        self.decode_entry(&bytes, offset, series)
+    }
+
+    /// All series in file order, which is label order.
+    pub fn scan_series(&self) -> Result<SeriesScan<'_>, Error> {
+        let (start, end) = (self.toc.series, self.toc.series_end());
+        if start < HEAD_LEN || end < start {
+            let error = DecodeError::invalid(self.end, "toc series", start, "an offset before the postings");
+            return Err(error.in_file(BlockFile::Index));
+        }
+        self.symbols()?;
+        Ok(SeriesScan::new(self, start, end))
+    }
+
+    /// Decodes the entry that `bytes`, which stand at `offset`, begin with.
+    pub(super) fn decode_entry(&self, bytes: &[u8], offset: u64, series: &mut Series) -> Result<(), Error> {
+        let symbols = self.symbols()?;
+        let mut decode = || {
+            let mut cursor = Cursor::new(bytes, offset);
+            let len = cursor.uvarint("series length")?;
+            let body_offset = cursor.offset();
+            let body = cursor.bytes("series", len)?;
+            checksum::verify(&mut cursor, "series", body)?;
+            series::decode_body(body, body_offset, symbols, series)
+        };
+        decode().map_err(|error| error.in_file(BlockFile::Index))
+    }
+
+    /// The body of the section at `offset`, its checksum verified, and the file offset of that body.
+    fn section(&self, field: &'static str, offset: u64) -> Result<(Bytes, u64), Error> {
+        self.try_section(field, offset)?.map_err(|error| error.in_file(BlockFile::Index))
+    }
+
+    fn try_section(
+        &self,
+        field: &'static str,
+        offset: u64,
+    ) -> Result<Result<(Bytes, u64), DecodeError>, Error> {
+        if !(HEAD_LEN..self.end).contains(&offset) {
+            let expected = "an offset between the head and the toc";
+            return Ok(Err(DecodeError::invalid(offset, field, offset, expected)));
+        }
+        let ahead = offset.saturating_add(limits::SECTION_READ_AHEAD_BYTES).min(self.end);
+        let mut bytes = self.read(offset..ahead)?;
+        let mut cursor = Cursor::new(&bytes, offset);
+        let len = match cursor.u32(field) {
+            Ok(len) => u64::from(len),
+            Err(error) => return Ok(Err(error)),
+        };
+        let body_offset = cursor.offset();
+        let end = body_offset + len + CHECKSUM_LEN;
+        if end > self.end {
+            let kind = DecodeErrorKind::Truncated {
+                field,
+                needed: len + CHECKSUM_LEN,
+                left: self.end.saturating_sub(body_offset),
+            };
+            return Ok(Err(DecodeError { offset: body_offset, kind }));
+        }
+        if end > ahead {
+            bytes = self.read(offset..end)?;
+        }
+        Ok(checked_section(&bytes, offset, field))
+    }
+
+    /// Bytes of the file; fewer when it was cut since it was opened.
+    pub(super) fn read(&self, range: Range<u64>) -> Result<Bytes, Error> {
+        let read = self.source.read(BlockFile::Index, std::slice::from_ref(&range)).map_err(read_error)?;
+        Ok(read.into_iter().next().unwrap_or_default())
+    }
+}
+
+/// Of a section that begins at `offset`: what lies between its length and its checksum, and where that begins.
+fn checked_section(bytes: &Bytes, offset: u64, field: &'static str) -> Result<(Bytes, u64), DecodeError> {
+    let mut cursor = Cursor::new(bytes, offset);
+    let len = cursor.u32(field)?;
+    let body_offset = cursor.offset();
+    let start = bytes.len() - cursor.rest().len();
+    let body = cursor.bytes(field, len.into())?;
+    checksum::verify(&mut cursor, field, body)?;
+    Ok((bytes.slice(start..start + body.len()), body_offset))
+}
+
+fn decode_head(head: &[u8]) -> Result<u8, DecodeError> {
+    let mut cursor = Cursor::new(head, 0);
+    cursor.magic("index magic", MAGIC)?;
+    match cursor.u8("index version")? {
+        version @ 1..=3 => Ok(version),
+        version => Err(DecodeError::invalid(4, "index version", version.into(), "1, 2 or 3")),
+    }
+}
+
+fn read_error(source: std::io::Error) -> Error {
+    Error::Read { file: BlockFile::Index, source }
+}
+
+/// The label names of an index, ascending.
+#[derive(Debug, Clone)]
+pub struct LabelNames<'a> {
+    table: &'a PostingsTable,
+    last: Option<&'a [u8]>,
+}
+
+impl<'a> Iterator for LabelNames<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        // The smallest name above the last one is that name and a zero byte. At first it is the zero byte alone,
+        // which leaves out the empty name of the entry for all series.
+        let mut above = self.last.unwrap_or_default().to_vec();
+        above.push(0);
+        let name = self.table.entries_from(&above, b"").next()?.name;
+        self.last = Some(name);
+        Some(name)
+    }
+}
+
+/// The values of one label, ascending, and where their postings lie.
+#[derive(Debug, Clone)]
+pub struct LabelValues<'a> {
+    entries: PostingsEntries<'a>,
+    name: Option<&'a [u8]>,
+}
+
+impl<'a> Iterator for LabelValues<'a> {
+    type Item = (&'a [u8], PostingsOffset);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let entry = self.entries.next().filter(|entry| Some(entry.name) == self.name)?;
+        Some((entry.value, entry.offset))
+    }
+}

@@ -1,0 +1,224 @@
+//! Bit streams: fields of any width at any bit, most significant bit first.
+//!
+//! ```text
+//!  byte       i                 i+1
+//!  bit   0 1 2 3 4 5 6 7   0 1 2 3 4 5 6 7
+//!            └── field of 9 bits ──┘            at = 8·i + 2
+//! ```
+//! Two ways to read. [`Bits::field`] and its kin check every field and name the one that is missing.
+//! [`Bits::window`] hands out the 16 bytes in which a whole sample lies, zeros where the stream is over, from which
+//! [`peek`] and [`peek_long`] take fields without a check each; the caller compares its place with [`Bits::end`] once
+//! per sample.
+//! Defined in Prometheus' `tsdb/chunkenc/bstream.go`.
+
+use crate::error::{DecodeError, DecodeErrorKind};
+
+/// Bytes from which the fields of one sample are peeked.
+pub(super) type Window = [u8; WINDOW_BYTES];
+
+const WINDOW_BYTES: usize = 16;
+
+/// The data of one chunk, read by bit positions counted from its first byte.
+#[derive(Debug, Clone)]
+pub(super) struct Bits<'a> {
+    data: &'a [u8],
+    offset: u64,
+    /// The last bytes of `data`, then zeros, so that a window may begin at any byte.
+    tail: [u8; 2 * WINDOW_BYTES],
+    tail_start: usize,
+}
+
+impl<'a> Bits<'a> {
+    /// A stream over `data`, whose first byte stands at `offset` of its file.
+    pub(super) fn new(data: &'a [u8], offset: u64) -> Self {
+        let tail_start = data.len().saturating_sub(WINDOW_BYTES);
+        let mut tail = [0; 2 * WINDOW_BYTES];
+        match data.last_chunk::<WINDOW_BYTES>() {
+            Some(last) => tail.split_at_mut(WINDOW_BYTES).0.copy_from_slice(last),
+            None => tail.iter_mut().zip(data).for_each(|(to, from)| *to = *from),
+        }
+        Self { data, offset, tail, tail_start }
+    }
+
+    /// Position after the last bit.
+    #[inline(always)]
+    pub(super) fn end(&self) -> u64 {
+        self.data.len() as u64 * 8
+    }
+
+    /// The 16 bytes from the byte of bit `at` on. `None` when that byte is past the end.
+    #[inline(always)]
+    pub(super) fn window(&self, at: u64) -> Option<&Window> {
+        let byte = usize::try_from(at >> 3).ok()?;
+        match self.data.get(byte..).and_then(<[u8]>::first_chunk) {
+            Some(window) => Some(window),
+            None => self.tail.get(byte.checked_sub(self.tail_start)?..)?.first_chunk(),
+        }
+    }
+
+    /// The field of `width` bits at `at`, which moves past it. `width` is at most 64.
+    pub(super) fn field(&self, at: &mut u64, width: u64, name: &'static str) -> Result<u64, DecodeError> {
+        let end = at.saturating_add(width);
+        if width == 0 {
+            return Ok(0);
+        }
+        let Some(window) = self.window(*at).filter(|_| end <= self.end()) else {
+            return Err(self.truncated(*at, width, name));
+        };
+        let bits = peek_long(window, *at & 7) >> (64 - width);
+        *at = end;
+        Ok(bits)
+    }
+
+    /// True when the bit at `at` is set; moves past it.
+    pub(super) fn flag(&self, at: &mut u64, name: &'static str) -> Result<bool, DecodeError> {
+        self.field(at, 1, name).map(|bit| bit == 1)
+    }
+
+    /// The number of one bits at `at`, up to `most`; moves past them and the zero that ends them.
+    pub(super) fn ones(&self, at: &mut u64, most: u32, name: &'static str) -> Result<u32, DecodeError> {
+        for count in 0..most {
+            if !self.flag(at, name)? {
+                return Ok(count);
+            }
+        }
+        Ok(most)
+    }
+
+    /// An unsigned LEB128 of at most 64 bits, its groups at any bit; moves `at` past it.
+    pub(super) fn uvarint(&self, at: &mut u64, name: &'static str) -> Result<u64, DecodeError> {
+        let (start, mut value) = (*at, 0);
+        for group in 0..10 {
+            let byte = self.field(at, 8, name)?;
+            if group == 9 && byte > 1 {
+                break;
+            }
+            value |= (byte & 0x7f) << (7 * group);
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err(DecodeError { offset: self.place(start), kind: DecodeErrorKind::VarintOverflow { field: name } })
+    }
+
+    /// A zig-zag varint; moves `at` past it.
+    pub(super) fn varint(&self, at: &mut u64, name: &'static str) -> Result<i64, DecodeError> {
+        let raw = self.uvarint(at, name)?;
+        Ok((raw >> 1).cast_signed() ^ -((raw & 1).cast_signed()))
+    }
+
+    /// Variable-width signed integer of histogram chunks and start timestamps; moves `at` past it.
+    pub(super) fn varbit_int(&self, at: &mut u64, name: &'static str) -> Result<i64, DecodeError> {
+        let width = match self.ones(at, 8, name)? {
+            0 => return Ok(0),
+            1 => 3,
+            2 => 6,
+            3 => 9,
+            4 => 12,
+            5 => 18,
+            6 => 25,
+            7 => 56,
+            _ => return self.field(at, 64, name).map(u64::cast_signed),
+        };
+        Ok(half_open(self.field(at, width, name)?, (1 << width) - 1))
+    }
+
+    /// File offset of the byte that holds bit `at`.
+    pub(super) fn place(&self, at: u64) -> u64 {
+        self.offset.saturating_add(at >> 3)
+    }
+
+    fn truncated(&self, at: u64, width: u64, field: &'static str) -> DecodeError {
+        let left = (self.data.len() as u64).saturating_sub(at >> 3);
+        let needed = ((at & 7) + width).div_ceil(8);
+        DecodeError { offset: self.place(at), kind: DecodeErrorKind::Truncated { field, needed, left } }
+    }
+}
+
+/// Bits of `window` from bit `at` on, at the top of a word; its lowest 7 bits may miss. `at` is below 64.
+#[inline(always)]
+pub(super) fn peek(window: &Window, at: u64) -> u64 {
+    word(window, at).0 << (at & 7)
+}
+
+/// The 64 bits of `window` from bit `at` on. `at` is below 64.
+#[inline(always)]
+pub(super) fn peek_long(window: &Window, at: u64) -> u64 {
+    let (word, next) = word(window, at);
+    // Shifted by 8 the byte after the word is gone: right for a field that begins with its byte.
+    (word << (at & 7)) | (u64::from(next) >> (8 - (at & 7)))
+}
+
+#[inline(always)]
+#[expect(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "the first byte is masked to 0..=7, and 9 bytes from 7 on end with the window"
+)]
+fn word(window: &Window, at: u64) -> (u64, u8) {
+    let byte = (at as usize >> 3) & 7;
+    let mut word = [0; 8];
+    word.copy_from_slice(&window[byte..byte + 8]);
+    (u64::from_be_bytes(word), window[byte + 8])
+}
+
+/// `raw` as the reference signs most of its classes: the largest half of `mask + 1` values is negative, but for
+/// the middle, which is positive. `mask` has a bit for each of the class' bits; above them `raw` may hold anything.
+#[inline(always)]
+pub(super) fn half_open(raw: u64, mask: u64) -> i64 {
+    let shift = mask >> 1;
+    (raw.wrapping_add(shift) & mask).wrapping_sub(shift).cast_signed()
+}
+
+/// `raw` as two's complement of as many bits as `mask` has; above them `raw` may hold anything.
+#[inline(always)]
+pub(super) fn twos_complement(raw: u64, mask: u64) -> i64 {
+    let shift = mask.wrapping_add(1) >> 1;
+    (raw.wrapping_add(shift) & mask).wrapping_sub(shift).cast_signed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_every_width_at_every_bit_match_a_bit_by_bit_reader() {
+        let data: Vec<u8> = (0u32..40).map(|i| (i * 0x9d + 7).to_be_bytes()[3] ^ 0x5a).collect();
+        let bits = Bits::new(&data, 0);
+        for at in 0..bits.end() {
+            for width in 0..=64.min(bits.end() - at) {
+                let slow = (at..at + width).fold(0u64, |value, bit| {
+                    let byte = data[usize::try_from(bit / 8).unwrap()];
+                    value << 1 | u64::from(byte >> (7 - bit % 8) & 1)
+                });
+                let mut place = at;
+                assert_eq!(bits.field(&mut place, width, "field"), Ok(slow), "{width} bits at {at}");
+                assert_eq!(place, at + width);
+            }
+        }
+    }
+
+    #[test]
+    fn field_past_the_end_reports_bytes_and_file_offset() {
+        let bits = Bits::new(&[0xff; 3], 0x40);
+        let error = bits.field(&mut 13, 14, "value").unwrap_err();
+        assert_eq!(error.to_string(), "value needs 3 bytes, 2 left at offset 0x41");
+    }
+
+    #[test]
+    fn signs_at_the_edges_of_a_class() {
+        for (raw, half, twos) in [(0, 0, 0), (3, 3, 3), (4, 4, -4), (5, -3, -3), (7, -1, -1)] {
+            assert_eq!(half_open(raw, 7), half);
+            assert_eq!(half_open(raw | 0xf8, 7), half);
+            assert_eq!(twos_complement(raw, 7), twos);
+        }
+        assert_eq!((half_open(u64::MAX, 0), twos_complement(u64::MAX, 0)), (0, 0));
+    }
+
+    #[test]
+    fn varint_of_more_than_64_bits_is_an_error() {
+        let bits = Bits::new(&[0xff; 12], 0x40);
+        let error = bits.uvarint(&mut 8, "delta").unwrap_err();
+        assert_eq!(error.to_string(), "delta is a varint of more than 64 bits at offset 0x41");
+    }
+}
