@@ -16,8 +16,9 @@
 //! | `(?P<n>…)` | group | group; written as one without a name, for nothing is captured |
 //!
 //! Both refuse lookaround, back references, possessive repetition, `\C` and `\Z`. Names of Unicode classes are those
-//! of `regex`, which knows more of them than Go. A value that is no UTF-8 is matched as in Go: each byte that
-//! is out of place counts as one U+FFFD, unless the pattern does nothing but list values, which compare by bytes.
+//! of `regex`, which knows more of them than Go. Flags between an atom and its repetition, `a(?i)*`, are refused.
+//! In a value that is no UTF-8, each byte that is out of place counts as one character, which `.` and negated classes
+//! match and no literal does.
 //!
 //! Checked: the compiled program's size against [`crate::limits::REGEX_BYTES`]; repetition counts up to 1000, as Go.
 //! Defined in Go's `regexp/syntax` and Prometheus' `model/labels/regexp.go`.
@@ -117,12 +118,15 @@ fn refusal(error: &regex::Error) -> String {
     last.strip_prefix("error: ").unwrap_or(last).to_owned()
 }
 
-/// Each byte that is no part of a character becomes one U+FFFD.
+/// Stands for a byte that is no part of a character. No character itself, so that patterns do not name it.
+const BYTE_OUT_OF_PLACE: char = char::MAX;
+
+/// Each byte that is no part of a character becomes one [`BYTE_OUT_OF_PLACE`].
 fn as_go_reads(value: &[u8]) -> String {
     let mut text = String::with_capacity(value.len());
     for chunk in value.utf8_chunks() {
         text.push_str(chunk.valid());
-        text.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
+        text.extend(chunk.invalid().iter().map(|_| BYTE_OUT_OF_PLACE));
     }
     text
 }
@@ -130,7 +134,7 @@ fn as_go_reads(value: &[u8]) -> String {
 /// The literal text that `pattern` begins with, if that is easily seen.
 fn literal_prefix(pattern: &str) -> String {
     // An alternative anywhere, or a flag, may mean that the text is not all there is.
-    if pattern.contains('|') || pattern.contains("(?") || pattern.contains(char::REPLACEMENT_CHARACTER) {
+    if pattern.contains('|') || pattern.contains("(?") {
         return String::new();
     }
     let len = pattern.find(|character| METACHARACTERS.contains(character)).unwrap_or(pattern.len());
@@ -716,6 +720,7 @@ mod tests {
         assert!(matches("a..", b"a\xe2\x82"));
         assert!(!matches("a.", b"a\xe2\x82"));
         assert!(matches("[^b]+", b"\xff\xfe"));
+        assert!(!matches(r"\x{fffd}.?", b"\xff"));
         assert!(ValueRegex::new(b"\xff|a").unwrap().is_match(b"\xff"));
     }
 
