@@ -372,8 +372,7 @@ fn bq_that_answers_nothing_suffices_for_a_load_and_a_rerun() {
     let stubs = project.stub().join("silent");
     fs::create_dir_all(&stubs).unwrap();
     for name in ["bq", "gcloud"] {
-        let script =
-            format!("#!/bin/sh\necho {name} \"$@\" >>\"$STUB/calls\"\n");
+        let script = format!("#!/bin/sh\necho {name} \"$@\" >>\"$STUB/calls\"\n");
         fs::write(stubs.join(name), script).unwrap();
         fs::set_permissions(stubs.join(name), fs::Permissions::from_mode(0o755)).unwrap();
     }
