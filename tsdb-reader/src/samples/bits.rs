@@ -5,10 +5,10 @@
 //!  bit   0 1 2 3 4 5 6 7   0 1 2 3 4 5 6 7
 //!            └── field of 9 bits ──┘            at = 8·i + 2
 //! ```
-//! Two ways to read. [`Bits::field`] and its kin check every field and name the one that is missing.
-//! [`Bits::window`] hands out the 16 bytes in which a whole sample lies, zeros where the stream is over, from which
-//! [`peek`] and [`peek_long`] take fields without a check each; the caller compares its place with [`Bits::end`] once
-//! per sample.
+//! Two ways to read. [`Bits::field`] and its kin check every field and name the one that is missing. A [`Block`]
+//! is a copy of part of the data with room behind it: it hands out the 16 bytes in which a whole sample lies, from
+//! which [`peek`] and [`peek_long`] take fields without any check; the caller compares the place it has reached with
+//! [`Block::limit`] once per sample.
 //! Defined in Prometheus' `tsdb/chunkenc/bstream.go`.
 
 use crate::error::{DecodeError, DecodeErrorKind};
@@ -18,42 +18,79 @@ pub(super) type Window = [u8; WINDOW_BYTES];
 
 const WINDOW_BYTES: usize = 16;
 
-/// The data of one chunk, read by bit positions counted from its first byte.
+/// Bytes of a block. Most chunks are smaller than one.
+const BLOCK_BYTES: usize = 512;
+
+/// Part of the data of a chunk, from a multiple of its size on, and a window more.
 #[derive(Debug, Clone)]
+pub(super) struct Block {
+    bytes: [u8; BLOCK_BYTES + WINDOW_BYTES],
+    limit: u64,
+}
+
+impl Block {
+    pub(super) fn new() -> Self {
+        Self { bytes: [0; BLOCK_BYTES + WINDOW_BYTES], limit: 0 }
+    }
+
+    /// Copies the part in which bit `at` lies.
+    pub(super) fn load(&mut self, bits: &Bits<'_>, at: u64) {
+        let start = usize::try_from(at >> 3).unwrap_or(usize::MAX) & !(BLOCK_BYTES - 1);
+        let rest = bits.data.get(start..).unwrap_or_default();
+        let len = rest.len().min(self.bytes.len());
+        for (to, from) in self.bytes.get_mut(..len).into_iter().zip(rest.get(..len)) {
+            to.copy_from_slice(from);
+        }
+        // Up to the last bit of the block, so that what begins behind it is never looked up in it.
+        self.limit = bits.end().min((start + BLOCK_BYTES) as u64 * 8 - 1);
+    }
+
+    /// A sample that ends past this bit is not, or not wholly, in the block.
+    #[inline(always)]
+    pub(super) fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// The 16 bytes from the byte of bit `at` on; noise where [`Self::limit`] is passed.
+    #[inline(always)]
+    #[expect(
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation,
+        reason = "the byte is masked to the block, and a window more is there"
+    )]
+    pub(super) fn window(&self, at: u64) -> &Window {
+        let byte = (at >> 3) as usize & (BLOCK_BYTES - 1);
+        self.bytes[byte..].first_chunk().unwrap_or(&[0; WINDOW_BYTES])
+    }
+}
+
+/// The data of one chunk, read by bit positions counted from its first byte.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Bits<'a> {
     data: &'a [u8],
     offset: u64,
-    /// The last bytes of `data`, then zeros, so that a window may begin at any byte.
-    tail: [u8; 2 * WINDOW_BYTES],
-    tail_start: usize,
 }
 
 impl<'a> Bits<'a> {
     /// A stream over `data`, whose first byte stands at `offset` of its file.
     pub(super) fn new(data: &'a [u8], offset: u64) -> Self {
-        let tail_start = data.len().saturating_sub(WINDOW_BYTES);
-        let mut tail = [0; 2 * WINDOW_BYTES];
-        match data.last_chunk::<WINDOW_BYTES>() {
-            Some(last) => tail.split_at_mut(WINDOW_BYTES).0.copy_from_slice(last),
-            None => tail.iter_mut().zip(data).for_each(|(to, from)| *to = *from),
-        }
-        Self { data, offset, tail, tail_start }
+        Self { data, offset }
     }
 
     /// Position after the last bit.
-    #[inline(always)]
     pub(super) fn end(&self) -> u64 {
         self.data.len() as u64 * 8
     }
 
-    /// The 16 bytes from the byte of bit `at` on. `None` when that byte is past the end.
-    #[inline(always)]
-    pub(super) fn window(&self, at: u64) -> Option<&Window> {
-        let byte = usize::try_from(at >> 3).ok()?;
-        match self.data.get(byte..).and_then(<[u8]>::first_chunk) {
-            Some(window) => Some(window),
-            None => self.tail.get(byte.checked_sub(self.tail_start)?..)?.first_chunk(),
+    /// The 16 bytes from the byte of bit `at` on, zeros behind the end. `None` when that byte is past it.
+    fn window(&self, at: u64) -> Option<Window> {
+        let rest = self.data.get(usize::try_from(at >> 3).ok()?..)?;
+        if let Some(window) = rest.first_chunk() {
+            return Some(*window);
         }
+        let mut window = [0; WINDOW_BYTES];
+        window.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        Some(window)
     }
 
     /// The field of `width` bits at `at`, which moves past it. `width` is at most 64.
@@ -65,7 +102,7 @@ impl<'a> Bits<'a> {
         let Some(window) = self.window(*at).filter(|_| end <= self.end()) else {
             return Err(self.truncated(*at, width, name));
         };
-        let bits = peek_long(window, *at & 7) >> (64 - width);
+        let bits = peek_long(&window, *at & 7) >> (64 - width);
         *at = end;
         Ok(bits)
     }

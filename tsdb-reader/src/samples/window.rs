@@ -9,6 +9,8 @@
 //! Checked: that leading and significant bits fit 64, and that there is a window before it is used again.
 //! Defined in Prometheus' `tsdb/chunkenc/xor.go`, `xorRead`.
 
+use std::hint::select_unpredictable;
+
 use super::bits::{Bits, Window, peek_long};
 use crate::error::DecodeError;
 
@@ -34,6 +36,16 @@ impl ValueWindow {
         let leading = fields >> 59;
         let significant = ((fields >> 53).wrapping_sub(1) & 63) + 1;
         Self { significant, trailing: 64u64.wrapping_sub(leading + significant) }
+    }
+
+    /// The window that `fields` begins with when `is_new`, else this one; without a branch.
+    #[inline(always)]
+    pub(super) fn or_new(self, is_new: bool, fields: u64) -> Self {
+        let new = Self::from_fields(fields);
+        Self {
+            significant: select_unpredictable(is_new, new.significant, self.significant),
+            trailing: select_unpredictable(is_new, new.trailing, self.trailing),
+        }
     }
 
     /// The XOR whose significant bits stand at bit `at` of `bytes`; noise when the window is not valid.

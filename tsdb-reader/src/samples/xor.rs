@@ -11,8 +11,10 @@
 //! Times wrap, as in the reference. Any input may fail, none may panic.
 //! Defined in Prometheus' `tsdb/docs/format/chunks.md`, section XOR chunk data, and `tsdb/chunkenc/xor.go`.
 
+use std::hint::select_unpredictable;
+
 use super::FloatSample;
-use super::bits::{Bits, half_open, peek};
+use super::bits::{Bits, Block, half_open, peek};
 use super::floats::FloatState;
 use super::window::{NEW_WINDOW_BITS, ValueWindow};
 use crate::error::DecodeError;
@@ -59,32 +61,34 @@ impl FloatState for XorState {
         FloatSample { timestamp_ms: self.time_ms, start_timestamp_ms: 0, value: f64::from_bits(self.value) }
     }
 
+    fn at(&self) -> u64 {
+        self.at
+    }
+
     fn may_have_start_times(&self) -> bool {
         false
     }
 
     #[inline(always)]
     #[expect(clippy::indexing_slicing, reason = "four bits index sixteen classes")]
-    fn next_fast(self, bits: &Bits<'_>, _index: u32) -> Option<Self> {
-        let bytes = bits.window(self.at)?;
+    fn next_fast(self, block: &Block, _index: u32) -> Option<Self> {
+        let bytes = block.window(self.at);
         let bit = self.at & 7;
         let time = peek(bytes, bit);
         let Class { width, mask } = CLASSES[(time >> 60) as usize];
-        if width == 0 {
-            return None;
-        }
-        let dod_ms = half_open(time >> (64 - width), mask);
+        let dod_ms = half_open(time >> (64u64.wrapping_sub(width) & 63), mask);
         // At most 24 of the 57 bits are gone, so the 13 bits before the significant ones are there.
         let value = time << width;
         let changed = value.cast_signed() >> 63;
         let is_new = value >= 0b11 << 62;
-        let window = if is_new { ValueWindow::from_fields(value << 2) } else { self.window };
-        let control = if is_new { 2 + NEW_WINDOW_BITS } else { 2 };
-        let xor = window.xor(bytes, bit + width + control) & changed.cast_unsigned();
-        let at = self.at + width + 1 + ((control - 1 + window.significant) & changed.cast_unsigned());
-        // One branch for two unlikely things: the sample ends past the data, or its window is not valid.
-        let past_end = bits.end().wrapping_sub(at).cast_signed();
-        if past_end | (window.trailing.cast_signed() & changed) < 0 {
+        let window = self.window.or_new(is_new, value << 2);
+        let control = select_unpredictable(is_new, 2 + NEW_WINDOW_BITS, 2);
+        let lead = bit + width + control;
+        let xor = window.xor(bytes, lead) & changed.cast_unsigned();
+        let at = self.at + width + select_unpredictable(changed < 0, control + window.significant, 1);
+        // One branch for unlikely things: the sample ends past the block, its window is not valid, its time is long.
+        let past_limit = block.limit().wrapping_sub(at).cast_signed();
+        if past_limit | (window.trailing.cast_signed() & changed) < 0 || width == 0 {
             return None;
         }
         let delta_ms = self.delta_ms.wrapping_add(dod_ms);

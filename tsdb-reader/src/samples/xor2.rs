@@ -20,7 +20,7 @@
 //! Times wrap, as in the reference. Any input may fail, none may panic.
 //! Defined in Prometheus' `tsdb/docs/format/chunks.md`, section XOR2 chunk data, and `tsdb/chunkenc/xor2.go`.
 
-use super::bits::{Bits, peek, twos_complement};
+use super::bits::{Bits, Block, peek, twos_complement};
 use super::floats::FloatState;
 use super::window::{NEW_WINDOW_BITS, ValueWindow};
 use super::{FloatSample, STALE_NAN_BITS};
@@ -148,6 +148,10 @@ impl FloatState for Xor2State {
         }
     }
 
+    fn at(&self) -> u64 {
+        self.at
+    }
+
     fn may_have_start_times(&self) -> bool {
         self.first_start_known || self.first_start != u32::MAX
     }
@@ -157,39 +161,34 @@ impl FloatState for Xor2State {
         clippy::indexing_slicing,
         reason = "five bits index 32 controls; a 16th value code is left out before"
     )]
-    fn next_fast(mut self, bits: &Bits<'_>, index: u32) -> Option<Self> {
-        let bytes = bits.window(self.at)?;
+    fn next_fast(mut self, block: &Block, index: u32) -> Option<Self> {
+        let bytes = block.window(self.at);
         let bit = self.at & 7;
         let time = peek(bytes, bit);
         let control = CONTROLS[(time >> 59) as usize];
-        if control.values == UNUSUAL {
-            return None;
-        }
         // Without a width the shift leaves noise, and the mask takes it away.
         let dod_ms = twos_complement(time >> (64u64.wrapping_sub(control.width) & 63), control.mask);
         // At most 24 of the 57 bits are gone, so the 14 bits before the significant ones are there.
         let value = time << control.width;
         let code = VALUES[((value >> 61 | control.values) & 15) as usize];
-        let is_new = code.new != 0;
-        let window = if is_new { ValueWindow::from_fields(value << 3) } else { self.window };
+        let window = self.window.or_new(code.new != 0, value << 3);
         let lead = control.width + code.width + (NEW_WINDOW_BITS & code.new);
         let xor = window.xor(bytes, bit + lead) & code.changed;
         let at = self.at + lead + (window.significant & code.changed);
-        // One branch for two unlikely things: the sample ends past the data, or its window is not valid.
-        let past_end = bits.end().wrapping_sub(at).cast_signed();
-        if past_end | (window.trailing & code.changed).cast_signed() < 0 {
+        // One branch for unlikely things: the sample ends past the block, its window is not valid, its time is long.
+        let past_limit = block.limit().wrapping_sub(at).cast_signed();
+        if past_limit | (window.trailing & code.changed).cast_signed() < 0 || control.values == UNUSUAL {
             return None;
         }
-        let previous_ms = self.time_ms;
+        if index >= self.first_start {
+            return None;
+        }
         self.delta_ms = self.delta_ms.wrapping_add(dod_ms);
         self.time_ms = self.time_ms.wrapping_add(self.delta_ms);
         self.baseline ^= xor;
         self.value = (self.baseline & !code.stale) | (STALE_NAN_BITS & code.stale);
         self.window = window;
         self.at = at;
-        if index >= self.first_start {
-            return self.next_start(bits, index, previous_ms).ok();
-        }
         Some(self)
     }
 
