@@ -18,6 +18,9 @@ pub(super) type Window = [u8; WINDOW_BYTES];
 
 const WINDOW_BYTES: usize = 16;
 
+/// Bits of a [`peek`] that are there wherever it begins.
+pub(super) const PEEK_BITS: u64 = 57;
+
 /// Bytes of a block. Most chunks are smaller than one.
 const BLOCK_BYTES: usize = 512;
 
@@ -25,17 +28,28 @@ const BLOCK_BYTES: usize = 512;
 #[derive(Debug, Clone)]
 pub(super) struct Block {
     bytes: [u8; BLOCK_BYTES + WINDOW_BYTES],
+    /// Where in the data the block begins.
+    start: usize,
     limit: u64,
 }
 
 impl Block {
     pub(super) fn new() -> Self {
-        Self { bytes: [0; BLOCK_BYTES + WINDOW_BYTES], limit: 0 }
+        Self { bytes: [0; BLOCK_BYTES + WINDOW_BYTES], start: usize::MAX, limit: 0 }
     }
 
-    /// Copies the part in which bit `at` lies.
+    /// Makes room for other data.
+    pub(super) fn clear(&mut self) {
+        self.start = usize::MAX;
+    }
+
+    /// Copies the part in which bit `at` lies, unless it is there.
     pub(super) fn load(&mut self, bits: &Bits<'_>, at: u64) {
         let start = usize::try_from(at >> 3).unwrap_or(usize::MAX) & !(BLOCK_BYTES - 1);
+        if start == self.start {
+            return;
+        }
+        self.start = start;
         let rest = bits.data.get(start..).unwrap_or_default();
         let len = rest.len().min(self.bytes.len());
         for (to, from) in self.bytes.get_mut(..len).into_iter().zip(rest.get(..len)) {
@@ -184,6 +198,24 @@ pub(super) fn peek_long(window: &Window, at: u64) -> u64 {
     let (word, next) = word(window, at);
     // Shifted by 8 the byte after the word is gone: right for a field that begins with its byte.
     (word << (at & 7)) | (u64::from(next) >> (8 - (at & 7)))
+}
+
+/// The variable-width signed integer at bit `at` of `window` and its width; `None` for the widest two classes.
+#[inline(always)]
+pub(super) fn peek_varbit_int(window: &Window, at: u64) -> Option<(i64, u64)> {
+    let bits = peek(window, at);
+    let (prefix, payload) = match bits.leading_ones() {
+        0 => return Some((0, 1)),
+        1 => (2, 3),
+        2 => (3, 6),
+        3 => (4, 9),
+        4 => (5, 12),
+        5 => (6, 18),
+        6 => (7, 25),
+        _ => return None,
+    };
+    let width = prefix + payload;
+    Some((half_open(bits >> (64 - width), (1 << payload) - 1), width))
 }
 
 #[inline(always)]

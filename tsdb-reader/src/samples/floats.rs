@@ -168,6 +168,7 @@ impl<'a, S: FloatState> Decoder<'a, S> {
     }
 
     fn append_to(mut self, block: &mut Block, columns: &mut FloatColumns) -> Result<(), DecodeError> {
+        block.clear();
         let (start, most) = (columns.len(), self.most_left());
         columns.times_ms.resize(start + most, 0);
         columns.values.resize(start + most, 0.0);

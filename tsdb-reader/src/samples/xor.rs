@@ -11,8 +11,6 @@
 //! Times wrap, as in the reference. Any input may fail, none may panic.
 //! Defined in Prometheus' `tsdb/docs/format/chunks.md`, section XOR chunk data, and `tsdb/chunkenc/xor.go`.
 
-use std::hint::select_unpredictable;
-
 use super::FloatSample;
 use super::bits::{Bits, Block, half_open, peek};
 use super::floats::FloatState;
@@ -28,25 +26,6 @@ pub(super) struct XorState {
     value: u64,
     window: ValueWindow,
 }
-
-/// A class of time fields, by the prefix it begins with.
-#[derive(Clone, Copy)]
-struct Class {
-    /// Prefix and payload.
-    width: u64,
-    /// One bit for each of the payload.
-    mask: u64,
-}
-
-/// The classes by the first four bits. 1111 has no width: its 68 bits are read field by field.
-const CLASSES: [Class; 16] = {
-    const fn class(prefix: u64, payload: u64) -> Class {
-        Class { width: prefix + payload, mask: (1 << payload) - 1 }
-    }
-    let (same, d14, d17, d20) = (class(1, 0), class(2, 14), class(3, 17), class(4, 20));
-    let d64 = Class { width: 0, mask: 0 };
-    [same, same, same, same, same, same, same, same, d14, d14, d14, d14, d17, d17, d20, d64]
-};
 
 impl FloatState for XorState {
     fn open(bits: &Bits<'_>) -> Result<(u32, Self), DecodeError> {
@@ -70,35 +49,38 @@ impl FloatState for XorState {
     }
 
     #[inline(always)]
-    #[expect(clippy::indexing_slicing, reason = "four bits index sixteen classes")]
-    fn next_fast(self, block: &Block, _index: u32) -> Option<Self> {
+    fn next_fast(mut self, block: &Block, _index: u32) -> Option<Self> {
         let bytes = block.window(self.at);
         let bit = self.at & 7;
         let time = peek(bytes, bit);
-        let Class { width, mask } = CLASSES[(time >> 60) as usize];
-        let dod_ms = half_open(time >> (64u64.wrapping_sub(width) & 63), mask);
+        // Whether the delta changes, and then the value, is a matter of chance: no branch may depend on it. A
+        // change of more than 8 seconds and a new window are rare.
+        let (width, dod_ms) = if time < 0b11 << 62 {
+            let late = time.cast_signed() >> 63;
+            (1 + (late.cast_unsigned() & 15), half_open(time >> 48, (1 << 14) - 1) & late)
+        } else {
+            match time >> 60 {
+                0b1100 | 0b1101 => (20, half_open(time >> 44, (1 << 17) - 1)),
+                0b1110 => (24, half_open(time >> 40, (1 << 20) - 1)),
+                _ => return None,
+            }
+        };
         // At most 24 of the 57 bits are gone, so the 13 bits before the significant ones are there.
         let value = time << width;
-        let changed = value.cast_signed() >> 63;
-        let is_new = value >= 0b11 << 62;
-        let window = self.window.or_new(is_new, value << 2);
-        let control = select_unpredictable(is_new, 2 + NEW_WINDOW_BITS, 2);
-        let lead = bit + width + control;
-        let xor = window.xor(bytes, lead) & changed.cast_unsigned();
-        let at = self.at + width + select_unpredictable(changed < 0, control + window.significant, 1);
-        // One branch for unlikely things: the sample ends past the block, its window is not valid, its time is long.
-        let past_limit = block.limit().wrapping_sub(at).cast_signed();
-        if past_limit | (window.trailing.cast_signed() & changed) < 0 || width == 0 {
+        let mut control = 2;
+        if value >= 0b11 << 62 {
+            control += NEW_WINDOW_BITS;
+            self.window = ValueWindow::from_fields(value << 2)?;
+        }
+        let changed = (value.cast_signed() >> 63).cast_unsigned();
+        self.at += width + 1 + ((control - 1 + self.window.significant) & changed);
+        if self.at > block.limit() {
             return None;
         }
-        let delta_ms = self.delta_ms.wrapping_add(dod_ms);
-        Some(Self {
-            at,
-            time_ms: self.time_ms.wrapping_add(delta_ms),
-            delta_ms,
-            value: self.value ^ xor,
-            window,
-        })
+        self.value ^= self.window.xor(bytes, bit + width + control) & changed;
+        self.delta_ms = self.delta_ms.wrapping_add(dod_ms);
+        self.time_ms = self.time_ms.wrapping_add(self.delta_ms);
+        Some(self)
     }
 
     #[cold]
