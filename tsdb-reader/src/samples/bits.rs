@@ -7,8 +7,8 @@
 //! ```
 //! Two ways to read. [`Bits::field`] and its kin check every field and name the one that is missing. A [`Block`]
 //! is a copy of part of the data with room behind it: it hands out the 16 bytes in which a whole sample lies, from
-//! which [`peek`] and [`peek_long`] take fields without any check; the caller compares the place it has reached with
-//! [`Block::limit`] once per sample.
+//! which [`peek`] and [`peek_long`] take fields without any check. Behind the end of the data they read noise, so
+//! whoever reads a block asks in the end whether it went [too far](Bits::end), and then reads again with checks.
 //! Defined in Prometheus' `tsdb/chunkenc/bstream.go`.
 
 use crate::error::{DecodeError, DecodeErrorKind};
@@ -30,12 +30,11 @@ pub(super) struct Block {
     bytes: [u8; BLOCK_BYTES + WINDOW_BYTES],
     /// Where in the data the block begins.
     start: usize,
-    limit: u64,
 }
 
 impl Block {
     pub(super) fn new() -> Self {
-        Self { bytes: [0; BLOCK_BYTES + WINDOW_BYTES], start: usize::MAX, limit: 0 }
+        Self { bytes: [0; BLOCK_BYTES + WINDOW_BYTES], start: usize::MAX }
     }
 
     /// Makes room for other data.
@@ -43,38 +42,25 @@ impl Block {
         self.start = usize::MAX;
     }
 
-    /// Copies the part in which bit `at` lies, unless it is there.
-    pub(super) fn load(&mut self, bits: &Bits<'_>, at: u64) {
+    /// Copies the part in which bit `at` lies, unless it is there; returns the bit at which it begins.
+    pub(super) fn load(&mut self, bits: &Bits<'_>, at: u64) -> u64 {
         let start = usize::try_from(at >> 3).unwrap_or(usize::MAX) & !(BLOCK_BYTES - 1);
-        if start == self.start {
-            return;
+        if start != self.start {
+            self.start = start;
+            let rest = bits.data.get(start..).unwrap_or_default();
+            let len = rest.len().min(self.bytes.len());
+            for (to, from) in self.bytes.get_mut(..len).into_iter().zip(rest.get(..len)) {
+                to.copy_from_slice(from);
+            }
         }
-        self.start = start;
-        let rest = bits.data.get(start..).unwrap_or_default();
-        let len = rest.len().min(self.bytes.len());
-        for (to, from) in self.bytes.get_mut(..len).into_iter().zip(rest.get(..len)) {
-            to.copy_from_slice(from);
-        }
-        // Up to the last bit of the block, so that what begins behind it is never looked up in it.
-        self.limit = bits.end().min((start + BLOCK_BYTES) as u64 * 8 - 1);
+        start as u64 * 8
     }
 
-    /// A sample that ends past this bit is not, or not wholly, in the block.
+    /// The 16 bytes from the byte of bit `at` of the block on; `None` behind the block.
     #[inline(always)]
-    pub(super) fn limit(&self) -> u64 {
-        self.limit
-    }
-
-    /// The 16 bytes from the byte of bit `at` on; noise where [`Self::limit`] is passed.
-    #[inline(always)]
-    #[expect(
-        clippy::indexing_slicing,
-        clippy::cast_possible_truncation,
-        reason = "the byte is masked to the block, and a window more is there"
-    )]
-    pub(super) fn window(&self, at: u64) -> &Window {
-        let byte = (at >> 3) as usize & (BLOCK_BYTES - 1);
-        self.bytes[byte..].first_chunk().unwrap_or(&[0; WINDOW_BYTES])
+    pub(super) fn window(&self, at: u64) -> Option<&Window> {
+        let byte = usize::try_from(at >> 3).ok()?;
+        self.bytes.get(byte..byte + WINDOW_BYTES)?.first_chunk()
     }
 }
 

@@ -1,8 +1,8 @@
 //! Float samples of one chunk: one decoder, read one by one or into columns.
 //!
-//! An encoding is a [`FloatState`]: a small value from which the next one follows. Its hot path, `next_fast`, may
-//! decline a sample, near the end of the data or for a rare field; `next_checked` then reads that sample field by
-//! field, and knows what is wrong with it if it is wrong.
+//! An encoding is a [`FloatState`]: a small value from which the next one follows. `next_checked` reads a sample
+//! field by field and knows what is wrong with it if it is wrong. `next_fast` trusts that a block holds the sample
+//! whole, and declines what is rare; a run of it that went past the end of the data is read again with checks.
 
 use super::bits::{Bits, Block};
 use super::xor::XorState;
@@ -20,13 +20,17 @@ pub(super) trait FloatState: Copy {
     fn sample(&self) -> FloatSample;
 
     /// Bit position after that sample.
-    fn at(&self) -> u64;
+    fn at_mut(&mut self) -> &mut u64;
+
+    /// The first sample with a start timestamp of its own.
+    fn first_start(&self) -> u32;
 
     /// False when the header tells that no sample of this chunk has a start timestamp.
     fn may_have_start_times(&self) -> bool;
 
-    /// The state after sample `index`, which is at least 2. `None` leaves the sample to `next_checked`.
-    fn next_fast(self, block: &Block, index: u32) -> Option<Self>;
+    /// The state after sample `index`, which is at least 2 and, with `STARTS`, has a start timestamp of its own.
+    /// `None` leaves the sample to `next_checked`. Bit positions are those of the block.
+    fn next_fast<const STARTS: bool>(self, block: &Block, index: u32) -> Option<Self>;
 
     /// The same for any sample, every field checked.
     fn next_checked(self, bits: &Bits<'_>, index: u32) -> Result<Self, DecodeError>;
@@ -196,16 +200,28 @@ impl<'a, S: FloatState> Decoder<'a, S> {
         values: &mut [f64],
         start_times_ms: &mut [i64],
     ) -> Result<(), (usize, DecodeError)> {
-        let mut done = 0;
+        let (mut done, mut run_too_far) = (0, false);
         while done < times_ms.len() {
-            if self.index >= 2 {
-                block.load(&self.bits, self.state.at());
-                done += self.run(
-                    block,
-                    times_ms.get_mut(done..).unwrap_or_default(),
-                    values.get_mut(done..).unwrap_or_default(),
-                    start_times_ms.get_mut(done..).unwrap_or_default(),
-                );
+            if self.index >= 2 && !run_too_far {
+                let times_ms = times_ms.get_mut(done..).unwrap_or_default();
+                let values = values.get_mut(done..).unwrap_or_default();
+                let start_times_ms = start_times_ms.get_mut(done..).unwrap_or_default();
+                let before = (self.state, self.index);
+                let start = block.load(&self.bits, *self.state.at_mut());
+                *self.state.at_mut() -= start;
+                let ran = if self.index >= self.state.first_start() {
+                    self.run::<true>(block, times_ms, values, start_times_ms)
+                } else {
+                    self.run::<false>(block, times_ms, values, start_times_ms)
+                };
+                let at = self.state.at_mut();
+                *at = at.saturating_add(start);
+                if *at > self.bits.end() {
+                    (self.state, self.index) = before;
+                    run_too_far = true;
+                } else {
+                    done += ran;
+                }
             }
             let (Some(time_ms), Some(value)) = (times_ms.get_mut(done), values.get_mut(done)) else { break };
             match self.state.next_checked(&self.bits, self.index) {
@@ -227,7 +243,7 @@ impl<'a, S: FloatState> Decoder<'a, S> {
 
     /// Decodes samples until one is declined; tells how many.
     #[inline(always)]
-    fn run(
+    fn run<const STARTS: bool>(
         &mut self,
         block: &Block,
         times_ms: &mut [i64],
@@ -235,18 +251,23 @@ impl<'a, S: FloatState> Decoder<'a, S> {
         start_times_ms: &mut [i64],
     ) -> usize {
         // Locals, so that the state stays in registers: nothing in the loop may need it in memory.
-        let (mut state, mut index) = (self.state, self.index);
-        let mut done = 0;
-        for (time_ms, value) in times_ms.iter_mut().zip(values) {
-            let Some(next) = state.next_fast(block, index) else { break };
+        let (mut state, mut index, mut done) = (self.state, self.index, 0);
+        let most = if STARTS { times_ms.len() } else { (self.state.first_start() - index) as usize };
+        for (time_ms, value) in times_ms.iter_mut().zip(values).take(most) {
+            let Some(next) = state.next_fast::<STARTS>(block, index) else { break };
             state = next;
             index += 1;
             let sample = state.sample();
             (*time_ms, *value) = (sample.timestamp_ms, sample.value);
-            if let Some(start_time_ms) = start_times_ms.get_mut(done) {
+            if STARTS && let Some(start_time_ms) = start_times_ms.get_mut(done) {
                 *start_time_ms = sample.start_timestamp_ms;
             }
             done += 1;
+        }
+        if !STARTS {
+            // They all have that of the first sample.
+            let start_time_ms = state.sample().start_timestamp_ms;
+            start_times_ms.iter_mut().take(done).for_each(|slot| *slot = start_time_ms);
         }
         (self.state, self.index) = (state, index);
         done

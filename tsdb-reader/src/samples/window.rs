@@ -24,7 +24,7 @@ pub(super) struct ValueWindow {
     trailing: u64,
 }
 
-/// So many bits that a sample which reuses a window before there is one ends past any data.
+/// So many bits that a sample which reuses a window before there is one ends far behind any block.
 const NO_WINDOW: u64 = 1 << 62;
 
 impl ValueWindow {

@@ -40,8 +40,12 @@ impl FloatState for XorState {
         FloatSample { timestamp_ms: self.time_ms, start_timestamp_ms: 0, value: f64::from_bits(self.value) }
     }
 
-    fn at(&self) -> u64 {
-        self.at
+    fn at_mut(&mut self) -> &mut u64 {
+        &mut self.at
+    }
+
+    fn first_start(&self) -> u32 {
+        u32::MAX
     }
 
     fn may_have_start_times(&self) -> bool {
@@ -49,35 +53,34 @@ impl FloatState for XorState {
     }
 
     #[inline(always)]
-    fn next_fast(mut self, block: &Block, _index: u32) -> Option<Self> {
-        let bytes = block.window(self.at);
+    fn next_fast<const STARTS: bool>(mut self, block: &Block, _index: u32) -> Option<Self> {
+        let bytes = block.window(self.at)?;
         let bit = self.at & 7;
         let time = peek(bytes, bit);
         // Whether the delta changes, and then the value, is a matter of chance: no branch may depend on it. A
         // change of more than 8 seconds and a new window are rare.
-        let (width, dod_ms) = if time < 0b11 << 62 {
+        let (width_less_1, dod_ms) = if time < 0b11 << 62 {
             let late = time.cast_signed() >> 63;
-            (1 + (late.cast_unsigned() & 15), half_open(time >> 48, (1 << 14) - 1) & late)
+            (late.cast_unsigned() & 15, half_open(time >> 48, (1 << 14) - 1) & late)
         } else {
             match time >> 60 {
-                0b1100 | 0b1101 => (20, half_open(time >> 44, (1 << 17) - 1)),
-                0b1110 => (24, half_open(time >> 40, (1 << 20) - 1)),
+                0b1100 | 0b1101 => (19, half_open(time >> 44, (1 << 17) - 1)),
+                0b1110 => (23, half_open(time >> 40, (1 << 20) - 1)),
                 _ => return None,
             }
         };
         // At most 24 of the 57 bits are gone, so the 13 bits before the significant ones are there.
-        let value = time << width;
-        let mut control = 2;
+        let value = (time << 1) << width_less_1;
+        let mut control_less_1 = 1;
         if value >= 0b11 << 62 {
-            control += NEW_WINDOW_BITS;
+            control_less_1 += NEW_WINDOW_BITS;
             self.window = ValueWindow::from_fields(value << 2)?;
         }
         let changed = (value.cast_signed() >> 63).cast_unsigned();
-        self.at += width + 1 + ((control - 1 + self.window.significant) & changed);
-        if self.at > block.limit() {
-            return None;
-        }
-        self.value ^= self.window.xor(bytes, bit + width + control) & changed;
+        let xor = self.window.xor(bytes, bit + width_less_1 + control_less_1 + 2);
+        self.at =
+            (self.at + 2 + width_less_1).wrapping_add((control_less_1 + self.window.significant) & changed);
+        self.value ^= xor & changed;
         self.delta_ms = self.delta_ms.wrapping_add(dod_ms);
         self.time_ms = self.time_ms.wrapping_add(self.delta_ms);
         Some(self)

@@ -77,8 +77,12 @@ impl FloatState for Xor2State {
         }
     }
 
-    fn at(&self) -> u64 {
-        self.at
+    fn at_mut(&mut self) -> &mut u64 {
+        &mut self.at
+    }
+
+    fn first_start(&self) -> u32 {
+        self.first_start
     }
 
     fn may_have_start_times(&self) -> bool {
@@ -86,14 +90,14 @@ impl FloatState for Xor2State {
     }
 
     #[inline(always)]
-    fn next_fast(mut self, block: &Block, index: u32) -> Option<Self> {
-        let bytes = block.window(self.at);
+    fn next_fast<const STARTS: bool>(mut self, block: &Block, index: u32) -> Option<Self> {
+        let bytes = block.window(self.at)?;
         let bit = self.at & 7;
         let time = peek(bytes, bit);
         // Whether the delta changes, and then the value, is a matter of chance: no branch may depend on it. A
         // change of more than 4 seconds, a new window and a stale marker are rare.
         let (width, dod_ms, late) = if time < 0b1110 << 60 {
-            let late = 0u64.wrapping_sub((time >> 63) & (time >> 62));
+            let late = ((time & (time << 1)).cast_signed() >> 63).cast_unsigned();
             (16 & late, twos_complement(time >> 48, (1 << 13) - 1) & late.cast_signed(), late)
         } else if time < 0b1111 << 60 {
             (24, twos_complement(time >> 40, (1 << 20) - 1), u64::MAX)
@@ -112,21 +116,16 @@ impl FloatState for Xor2State {
             control = 3 + NEW_WINDOW_BITS;
             self.window = ValueWindow::from_fields(value << 3)?;
         }
-        self.at += width + 1 + ((control - 1 + self.window.significant) & changed);
-        if self.at > block.limit() {
-            return None;
-        }
-        let previous_ms = self.time_ms;
-        self.baseline ^= self.window.xor(bytes, bit + width + control) & changed;
+        let xor = self.window.xor(bytes, bit + width + control);
+        self.at = (self.at + 1 + width).wrapping_add((control - 1 + self.window.significant) & changed);
+        self.baseline ^= xor & changed;
         self.value = self.baseline;
+        let previous_ms = self.time_ms;
         self.delta_ms = self.delta_ms.wrapping_add(dod_ms);
         self.time_ms = self.time_ms.wrapping_add(self.delta_ms);
-        if index >= self.first_start {
-            let (field_ms, width) = peek_varbit_int(block.window(self.at), self.at & 7)?;
+        if STARTS {
+            let (field_ms, width) = peek_varbit_int(block.window(self.at)?, self.at & 7)?;
             self.at += width;
-            if self.at > block.limit() {
-                return None;
-            }
             self.start(index, previous_ms, field_ms);
         }
         Some(self)
