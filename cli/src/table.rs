@@ -113,6 +113,9 @@ mod tests {
     #[test]
     fn counts_and_sizes_read_well() {
         assert_eq!([0, 999, 1000, 1_204_331].map(count), ["0", "999", "1,000", "1,204,331"]);
-        assert_eq!([1023, 1024, 1536, (1 << 20) - 1, 1 << 30].map(size), ["1023 B", "1.0 KiB", "1.5 KiB", "1.0 MiB", "1.0 GiB"]);
+        assert_eq!(
+            [1023, 1024, 1536, (1 << 20) - 1, 1 << 30].map(size),
+            ["1023 B", "1.0 KiB", "1.5 KiB", "1.0 MiB", "1.0 GiB"]
+        );
     }
 }

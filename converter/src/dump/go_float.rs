@@ -23,7 +23,11 @@ pub fn push(out: &mut Vec<u8>, value: f64) {
         if value.is_sign_negative() {
             out.push(b'-');
         }
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "non-negative and below 10^6")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "non-negative and below 10^6"
+        )]
         let integer = magnitude as u32;
         if f64::from(integer) == magnitude {
             out.extend_from_slice(itoa::Buffer::new().format(integer).as_bytes());
@@ -60,11 +64,14 @@ fn push_exponent_form(out: &mut Vec<u8>, magnitude: f64) {
     let mut buffer = zmij::Buffer::new();
     let text = buffer.format_finite(magnitude).as_bytes();
     let (mantissa, exponent) = match text.iter().position(|&byte| byte == b'e') {
-        Some(at) => (text.get(..at).unwrap_or_default(), parse_exponent(text.get(at + 1..).unwrap_or_default())),
+        Some(at) => {
+            (text.get(..at).unwrap_or_default(), parse_exponent(text.get(at + 1..).unwrap_or_default()))
+        }
         None => (text, 0),
     };
     let point = mantissa.iter().position(|&byte| byte == b'.').unwrap_or(mantissa.len());
-    let (whole, fraction) = (mantissa.get(..point).unwrap_or_default(), mantissa.get(point + 1..).unwrap_or_default());
+    let (whole, fraction) =
+        (mantissa.get(..point).unwrap_or_default(), mantissa.get(point + 1..).unwrap_or_default());
     if whole == b"0" {
         // 0.00001234: the exponent counts the zeros behind the point.
         let zeros = fraction.iter().take_while(|&&byte| byte == b'0').count();
