@@ -71,21 +71,7 @@ pub struct Discovery {
 
 /// Finds the blocks of all `sources` and decides which are read.
 pub fn discover(sources: &[PathBuf]) -> Result<Discovery, DiscoverError> {
-    let mut findings = Vec::new();
-    let mut found: BTreeMap<Ulid, Found> = BTreeMap::new();
-    for path in sources {
-        for folder in block_folders(path, &mut findings)? {
-            let location = folder.display().to_string();
-            let Some(block) = open(&folder, &location, &mut findings) else { continue };
-            let ulid = block.meta().ulid;
-            if let Some(first) = found.get(&ulid) {
-                let message = format!("the same block as {}, read once", first.location);
-                findings.push(Finding::new(Severity::Skipped, "repeated-block", location, message));
-            } else {
-                found.insert(ulid, Found { location, block });
-            }
-        }
-    }
+    let (found, mut findings) = find(sources)?;
     let superseded = superseded(found.values().map(|found| found.block.meta()));
     let raw = raw_sources(found.values().map(|found| found.block.meta()));
     let mut blocks = Vec::new();
@@ -104,6 +90,33 @@ pub fn discover(sources: &[PathBuf]) -> Result<Discovery, DiscoverError> {
     }
     blocks.sort_by_key(|found| (found.block.meta().min_time_ms, found.block.meta().ulid));
     Ok(Discovery { blocks, findings })
+}
+
+/// Every block of all `sources` that can be opened, whether it is read or not.
+pub fn every_block(sources: &[PathBuf]) -> Result<Discovery, DiscoverError> {
+    let (found, findings) = find(sources)?;
+    let mut blocks: Vec<Found> = found.into_values().collect();
+    blocks.sort_by_key(|found| (found.block.meta().min_time_ms, found.block.meta().ulid));
+    Ok(Discovery { blocks, findings })
+}
+
+fn find(sources: &[PathBuf]) -> Result<(BTreeMap<Ulid, Found>, Vec<Finding>), DiscoverError> {
+    let mut findings = Vec::new();
+    let mut found: BTreeMap<Ulid, Found> = BTreeMap::new();
+    for path in sources {
+        for folder in block_folders(path, &mut findings)? {
+            let location = folder.display().to_string();
+            let Some(block) = open(&folder, &location, &mut findings) else { continue };
+            let ulid = block.meta().ulid;
+            if let Some(first) = found.get(&ulid) {
+                let message = format!("the same block as {}, read once", first.location);
+                findings.push(Finding::new(Severity::Skipped, "repeated-block", location, message));
+            } else {
+                found.insert(ulid, Found { location, block });
+            }
+        }
+    }
+    Ok((found, findings))
 }
 
 /// Level-1 sources of the raw blocks, by external labels.

@@ -6,14 +6,12 @@
 use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
-use tsdb_reader::index::Layout;
 use tsdb_reader::source::BlockFile;
 use tsdb_reader::{Labels, SeriesRef};
 use xxhash_rust::xxh64::Xxh64;
 
 use super::Checker;
 use super::series::{Found, walk};
-use crate::finding::Severity;
 
 /// Label pairs compared at once: about 100 MB.
 const PAIRS_AT_ONCE: u64 = 2 << 20;
@@ -63,25 +61,13 @@ impl Checker<'_> {
         match index.postings_table() {
             Err(error) => self.error("postings-table", FILE, &error),
             Ok(table) => {
-                let in_order = table.entries().zip(table.entries().skip(1)).all(|(a, b)| a.offset <= b.offset);
-                if !in_order && index.layout() == Layout::V2 {
-                    let message = format!("lists are not in the order of the table at offset {:#x}", index.toc().postings_table);
-                    self.note("postings-out-of-order", FILE, message);
-                }
-                let series_are_whole = found.series > 0 && !found.is_partial || self.all_series_readable();
                 let parts = (table.len() as u64).div_ceil(PAIRS_AT_ONCE).max(1);
                 for part in 0..parts {
-                    self.postings(part, parts, series_are_whole);
+                    self.postings(part, parts, !found.has_unreadable_series);
                 }
             }
         }
         Some(found)
-    }
-
-    fn all_series_readable(&self) -> bool {
-        let mut readable = true;
-        walk(self.block, &mut |read| readable &= read.is_ok());
-        readable
     }
 
     /// Checks the lists of a part of the label pairs, and whether series and lists agree.
@@ -133,8 +119,7 @@ impl Checker<'_> {
                     carried.count,
                     if listed.count == carried.count { ", others than those" } else { "" },
                 );
-                // An empty list of an empty block, or of all series in a block whose series are gone, stands for itself.
-                self.finding(Severity::Broken, "postings-mismatch", FILE, message);
+                self.broken("postings-mismatch", FILE, message);
             }
         }
         let unlisted = by_series.len();

@@ -16,6 +16,8 @@ pub(super) struct Found {
     pub samples: u64,
     /// Some series or chunks could not be read, so that counts are too low.
     pub is_partial: bool,
+    /// Some series could not be read.
+    pub has_unreadable_series: bool,
 }
 
 impl Checker<'_> {
@@ -30,13 +32,12 @@ impl Checker<'_> {
             }
         };
         let mut last: Option<(Labels, SeriesRef)> = None;
-        let mut errors = Vec::new();
         walk(self.block, &mut |read| {
             let series = match read {
                 Ok(series) => series,
                 Err(error) => {
-                    errors.push(error);
-                    return;
+                    (found.is_partial, found.has_unreadable_series) = (true, true);
+                    return self.error("series", BlockFile::Index, &error);
                 }
             };
             found.series += 1;
@@ -47,10 +48,6 @@ impl Checker<'_> {
                 None => found.is_partial |= !series.chunks.is_empty(),
             }
         });
-        for error in errors {
-            found.is_partial = true;
-            self.error("series", BlockFile::Index, &error);
-        }
         self.verified.series = found.series;
         (self.verified.chunks, self.verified.samples) = (found.chunks, found.samples);
         if let Some(chunks) = chunks {
