@@ -7,8 +7,12 @@ use tsdb_reader::samples::FloatColumns;
 use tsdb_reader::source::BlockFile;
 use tsdb_reader::{Block, Chunk, Chunks, Encoding, Error};
 
-use super::Checker;
+use super::{Checker, kind};
 use super::series::{Found, name};
+use crate::error::error_chain;
+
+/// Magic, version, padding: what is wrong there is wrong for all chunks of the segment.
+const SEGMENT_HEADER_BYTES: u64 = 8;
 
 /// Reads chunks; keeps its buffers between them.
 pub(super) struct ChunkReader {
@@ -17,6 +21,8 @@ pub(super) struct ChunkReader {
     columns: FloatColumns,
     /// Chunks whose samples are not looked at, by encoding.
     undecoded: BTreeMap<u8, u64>,
+    /// What is wrong with whole segments, by their place in references, and how many chunks that takes.
+    segments: BTreeMap<u64, (Error, u64)>,
 }
 
 impl ChunkReader {
@@ -24,7 +30,7 @@ impl ChunkReader {
         let chunks = Chunks::open(block.source().clone())
             .map_err(|source| Error::Read { file: BlockFile::Segment(1), source })?;
         let (read, columns) = (Vec::new(), FloatColumns::default());
-        Ok(Self { chunks, read, columns, undecoded: BTreeMap::new() })
+        Ok(Self { chunks, read, columns, undecoded: BTreeMap::new(), segments: BTreeMap::new() })
     }
 
     /// Checks all chunks of a series.
@@ -37,12 +43,22 @@ impl ChunkReader {
                 Ok(chunk) => self.check_chunk(checker, series, meta, &chunk, found),
                 Err(error) => {
                     found.is_partial = true;
-                    let file = match &error {
-                        Error::Decode { file, .. } | Error::Read { file, .. } => *file,
-                        _ => BlockFile::Index,
-                    };
-                    checker.error("chunk", file, &error);
+                    self.unreadable(checker, series, meta, error);
                 }
+            }
+        }
+    }
+
+    /// What is wrong with a whole segment is told once, at the end.
+    fn unreadable(&mut self, checker: &mut Checker<'_>, series: &Series, meta: &ChunkMeta, error: Error) {
+        match &error {
+            Error::Decode { file, source } if source.offset >= SEGMENT_HEADER_BYTES => {
+                let message = format!("{source}: {}, of {}", name(meta), checker.place(series));
+                checker.broken(&format!("chunk-{}", kind(&source.kind)), *file, message);
+            }
+            _ => {
+                let of_segment = self.segments.entry(meta.chunk_ref.segment_position());
+                of_segment.or_insert((error, 0)).1 += 1;
             }
         }
     }
@@ -61,7 +77,7 @@ impl ChunkReader {
             Ok(promised) => u64::from(promised),
             Err(error) => {
                 found.is_partial = true;
-                return checker.error("chunk", file, &error.in_file(file));
+                return self.unreadable(checker, series, meta, error.in_file(file));
             }
         };
         found.samples += promised;
@@ -76,7 +92,7 @@ impl ChunkReader {
         }
         self.columns.clear();
         if let Err(error) = chunk.append_to(&mut self.columns) {
-            return checker.error("chunk", file, &error.in_file(file));
+            return self.unreadable(checker, series, meta, error.in_file(file));
         }
         let times_ms = &self.columns.times_ms;
         let backward = times_ms.windows(2).filter(|pair| matches!(pair, [a, b] if a >= b)).count();
@@ -96,12 +112,24 @@ impl ChunkReader {
         }
     }
 
-    /// Tells what was not looked into.
+    /// Tells what holds for many chunks.
     pub fn end(self, checker: &mut Checker<'_>) {
+        for (error, chunks) in self.segments.into_values() {
+            let (name, file) = match &error {
+                Error::Decode { file, source } => (format!("segment-{}", kind(&source.kind)), *file),
+                Error::Read { file, .. } => ("segment-unreadable".to_owned(), *file),
+                _ => ("missing-segment".to_owned(), BlockFile::Index),
+            };
+            checker.broken(&name, file, format!("{}; so {} cannot be read", error_chain(&error), counted(chunks)));
+        }
         for (encoding, chunks) in self.undecoded {
             let name = Encoding::from_byte(encoding).name();
-            let message = format!("{chunks} chunks of encoding {encoding} ({name}): checksum right, samples not decoded");
+            let message = format!("{} of encoding {encoding} ({name}): checksum right, samples not decoded", counted(chunks));
             checker.note("chunk-not-decoded", BlockFile::Index, message);
         }
     }
+}
+
+fn counted(chunks: u64) -> String {
+    if chunks == 1 { "1 chunk".to_owned() } else { format!("{chunks} chunks") }
 }

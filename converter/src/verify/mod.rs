@@ -87,8 +87,6 @@ impl Checker<'_> {
     fn error(&mut self, part: &str, file: BlockFile, error: &Error) {
         let (name, message) = match error {
             Error::Decode { source, .. } => (format!("{part}-{}", kind(&source.kind)), source.to_string()),
-            Error::NoSegment { .. } => ("missing-segment".to_owned(), error_chain(error)),
-            Error::SegmentGap { .. } => ("segment-gap".to_owned(), error_chain(error)),
             error => (format!("{part}-unreadable"), error_chain(error)),
         };
         self.broken(&name, file, message);
