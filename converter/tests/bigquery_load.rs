@@ -1,7 +1,7 @@
 //! load.sh against stand-ins for bq and gcloud that keep BigQuery's rules: which jobs run, and what the tables hold
 //! in the end.
 
-#![allow(missing_docs, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 #![cfg(unix)]
 
 #[path = "bigquery/support.rs"]
@@ -372,8 +372,7 @@ fn bq_that_answers_nothing_suffices_for_a_load_and_a_rerun() {
     let stubs = project.stub().join("silent");
     fs::create_dir_all(&stubs).unwrap();
     for name in ["bq", "gcloud"] {
-        let script =
-            format!("#!/bin/sh\necho {name} \"$@\" >>\"$STUB/calls\"\n");
+        let script = format!("#!/bin/sh\necho {name} \"$@\" >>\"$STUB/calls\"\n");
         fs::write(stubs.join(name), script).unwrap();
         fs::set_permissions(stubs.join(name), fs::Permissions::from_mode(0o755)).unwrap();
     }

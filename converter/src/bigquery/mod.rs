@@ -27,6 +27,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 use xxhash_rust::xxh64::Xxh64;
 
+use crate::dest::UnitRecord;
 use crate::schema::{Field, Table, TableSchema};
 use crate::sink::{Compression, Format, OutputOptions};
 use crate::time::PartitionBy;
@@ -49,6 +50,22 @@ pub struct PublishedFile<'a> {
     pub size_bytes: u64,
     /// Checksum of the file, as the manifest has it.
     pub checksum: &'a str,
+}
+
+/// The files of committed units, as the kit wants them.
+pub fn published_files(units: &[UnitRecord]) -> Vec<PublishedFile<'_>> {
+    let mut published = Vec::new();
+    for unit in units {
+        published.extend(unit.files.iter().map(|file| PublishedFile {
+            table: &file.table,
+            partition: &unit.partition.key,
+            path: &file.path,
+            rows: file.rows,
+            size_bytes: file.size_bytes,
+            checksum: &file.crc32c,
+        }));
+    }
+    published
 }
 
 /// What a kit is made from.

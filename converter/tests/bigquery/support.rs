@@ -2,7 +2,6 @@
 //! bq and gcloud.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
-#![allow(missing_docs, reason = "tests")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -80,8 +79,6 @@ impl Published {
     }
 
     pub fn kit(&self) -> Vec<KitFile> {
-        let tables: Vec<TableSchema> =
-            Table::ALL.iter().map(|&table| TableSchema::new(table, &self.output).unwrap()).collect();
         let files: Vec<PublishedFile<'_>> = self
             .files
             .iter()
@@ -94,12 +91,19 @@ impl Published {
                 checksum: &file.checksum,
             })
             .collect();
+        self.kit_of(&files)
+    }
+
+    /// The kit of these options with other files.
+    pub fn kit_of(&self, files: &[PublishedFile<'_>]) -> Vec<KitFile> {
+        let tables: Vec<TableSchema> =
+            Table::ALL.iter().map(|&table| TableSchema::new(table, &self.output).unwrap()).collect();
         kit(&KitInput {
             tables: &tables,
             output: &self.output,
             partition_by: self.partition_by,
             dest_url: self.dest_url.as_deref(),
-            files: &files,
+            files,
         })
     }
 }
