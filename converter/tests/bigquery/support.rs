@@ -119,7 +119,7 @@ pub fn text(kit: &[KitFile], name: &str) -> String {
     String::from_utf8(file.contents.clone()).unwrap()
 }
 
-fn assets() -> PathBuf {
+pub fn assets() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bigquery")
 }
 
@@ -216,10 +216,6 @@ impl Project {
         fs::copy(kit_folder.join("files.tsv"), self.stub().join("files.tsv")).unwrap();
     }
 
-    pub fn dest(&self) -> &Path {
-        &self.dest
-    }
-
     pub fn kit_folder(&self) -> PathBuf {
         self.dest.join("_promblock/bigquery")
     }
@@ -245,12 +241,19 @@ impl Project {
 
     /// Runs load.sh with the executables of a folder before all others.
     pub fn load_with(&self, stubs: &Path, args: &[&str]) -> Run {
+        self.load_in(&format!("{}:/usr/local/bin:/usr/bin:/bin", stubs.display()), args)
+    }
+
+    /// Runs load.sh with the executables of PATH alone.
+    pub fn load_in(&self, path: &str, args: &[&str]) -> Run {
         let calls = self.stub().join("calls");
         let _ = fs::remove_file(&calls);
-        let output = Command::new(self.kit_folder().join("load.sh"))
+        // Not executed as it is: a file written a moment ago can still be busy when other threads fork.
+        let output = Command::new("bash")
+            .arg(self.kit_folder().join("load.sh"))
             .args(args)
             .current_dir(self.folder.path().join("tmp"))
-            .env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", stubs.display()))
+            .env("PATH", path)
             .env("STUB", self.stub())
             .env("TMPDIR", self.folder.path().join("tmp"))
             .output()
