@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::bigquery::KitFile;
 use crate::finding::Findings;
 use crate::options::ConvertOptions;
 use crate::plan::{Ledger, Unit};
@@ -29,6 +30,8 @@ use crate::unit::SeriesIdentity;
 
 /// The folder for what is not data.
 const OWN_FOLDER: &str = "_promblock";
+/// The folder of the BigQuery kit, in the own folder.
+const KIT_FOLDER: &str = "bigquery";
 /// What files are called until they are whole; the sinks' part files are, too.
 const TEMPORARY_PREFIX: &str = ".tmp-";
 /// Folders of tables.
@@ -66,6 +69,12 @@ pub enum DestError {
         path: PathBuf,
         /// Its format.
         found: String,
+    },
+    /// Nothing was planned for it.
+    #[error("DEST {} has no plan; run `promblock plan` for it first", path.display())]
+    NoPlan {
+        /// The folder.
+        path: PathBuf,
     },
     /// Another run is at work.
     #[error("another promblock is writing to DEST {}; wait until it has ended", path.display())]
@@ -237,39 +246,82 @@ impl Dest {
             return Err(DestError::NotOurs { path: root.to_owned() });
         }
         fs::create_dir_all(own.join("units")).map_err(io_error("create", &own))?;
-        let lock_path = own.join("lock");
-        let lock = File::create(&lock_path).map_err(io_error("create", &lock_path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(DestError::Locked { path: root.to_owned() }),
-            Err(TryLockError::Error(source)) => return Err(io_error("lock", &lock_path)(source)),
-        }
-        let dest = Self { root: root.to_owned(), _lock: lock };
-        let plan: Option<DestPlan> = read_json(&own.join("plan.json"))?;
-        if let Some(plan) = &plan {
-            dest.check_plan(plan, options)?;
-        }
-        let manifest = read_json(&own.join("manifest.json"))?;
+        let dest = Self::lock(root, File::try_lock)?;
+        let (plan, manifest) = Self::peek(root, Some(options))?;
         Ok(Opened { dest, plan, manifest })
     }
 
-    fn check_plan(&self, plan: &DestPlan, options: &ConvertOptions) -> Result<(), DestError> {
-        if plan.format_version != FORMAT_VERSION {
-            return Err(DestError::OtherFormat {
-                path: self.root.clone(),
-                found: plan.format_version.clone(),
-            });
+    /// Opens a folder that has a plan, to convert some of its units while others may do the same.
+    pub fn join(root: &Path) -> Result<Opened, DestError> {
+        Self::open_planned(root, File::try_lock_shared)
+    }
+
+    /// Opens a folder that has a plan, with the options it was made with.
+    pub fn reopen(root: &Path) -> Result<Opened, DestError> {
+        Self::open_planned(root, File::try_lock)
+    }
+
+    fn open_planned(
+        root: &Path,
+        lock: impl FnOnce(&File) -> Result<(), TryLockError>,
+    ) -> Result<Opened, DestError> {
+        if !root.join(OWN_FOLDER).join("plan.json").exists() {
+            return Err(DestError::NoPlan { path: root.to_owned() });
         }
-        let mut differences = options.differences(&plan.options);
-        if let Some(shards) = options.shards
-            && plan.options.shards != Some(shards)
-        {
-            differences.push(format!("shards: {shards} asked for, {} in DEST", plan.shard_bounds.len() + 1));
+        let dest = Self::lock(root, lock)?;
+        let (plan, manifest) = Self::peek(root, None)?;
+        Ok(Opened { dest, plan, manifest })
+    }
+
+    fn lock(root: &Path, lock: impl FnOnce(&File) -> Result<(), TryLockError>) -> Result<Self, DestError> {
+        let path = root.join(OWN_FOLDER).join("lock");
+        let file = File::create(&path).map_err(io_error("create", &path))?;
+        match lock(&file) {
+            Ok(()) => Ok(Self { root: root.to_owned(), _lock: file }),
+            Err(TryLockError::WouldBlock) => Err(DestError::Locked { path: root.to_owned() }),
+            Err(TryLockError::Error(source)) => Err(io_error("lock", &path)(source)),
         }
-        if differences.is_empty() {
-            return Ok(());
+    }
+
+    /// What a DEST holds, without opening it; refused when it was made with other options than these.
+    pub fn peek(
+        root: &Path,
+        options: Option<&ConvertOptions>,
+    ) -> Result<(Option<DestPlan>, Option<Manifest>), DestError> {
+        let own = root.join(OWN_FOLDER);
+        let plan: Option<DestPlan> = read_json(&own.join("plan.json"))?;
+        if let Some(plan) = &plan {
+            check_plan(root, plan, options)?;
+        } else if !is_free(root)? {
+            return Err(DestError::NotOurs { path: root.to_owned() });
         }
-        Err(DestError::OtherOptions { path: self.root.clone(), differences })
+        Ok((plan, read_json(&own.join("manifest.json"))?))
+    }
+
+    /// Takes units for this process alone until the files returned are dropped.
+    pub fn lock_units(&self, units: &[Unit]) -> Result<Vec<File>, DestError> {
+        let lock = |unit: &Unit| {
+            let path = self.own_folder().join(format!("units/{}.lock", unit.unit));
+            let file = File::create(&path).map_err(io_error("create", &path))?;
+            match file.try_lock() {
+                Ok(()) => Ok(file),
+                Err(TryLockError::WouldBlock) => Err(DestError::Locked { path: self.root.clone() }),
+                Err(TryLockError::Error(source)) => Err(io_error("lock", &path)(source)),
+            }
+        };
+        units.iter().map(lock).collect()
+    }
+
+    /// Records that a unit was converted again and kept as it was, since less was there.
+    pub fn mark_frozen(&self, unit: &Unit) -> Result<(), DestError> {
+        self.write(&format!("units/{}.frozen", unit.unit), unit.fingerprint.as_bytes())
+    }
+
+    /// True when DEST has what `unit` asks for: its record, or an older one that holds more.
+    pub fn has(&self, unit: &Unit, record: Option<&UnitRecord>) -> bool {
+        let Some(record) = record.filter(|record| self.is_whole(record)) else { return false };
+        let frozen = || fs::read(self.own_folder().join(format!("units/{}.frozen", unit.unit)));
+        record.fingerprint == unit.fingerprint || frozen().is_ok_and(|by| by == unit.fingerprint.as_bytes())
     }
 
     /// The folder.
@@ -315,7 +367,8 @@ impl Dest {
         })
     }
 
-    /// Publishes the files of a unit, writes its record, then removes the files that it replaces.
+    /// Gives the files of a unit their names, then writes its record. Files that it replaces stay until the
+    /// manifest no longer names them.
     pub fn commit(
         &self,
         unit: &Unit,
@@ -323,7 +376,6 @@ impl Dest {
         tally: Tally,
         findings: Findings,
         identities: &mut [SeriesIdentity],
-        before: Option<&UnitRecord>,
     ) -> Result<UnitRecord, DestError> {
         let mut files = Vec::new();
         for part in parts {
@@ -350,24 +402,19 @@ impl Dest {
             findings,
         };
         self.write_json(&format!("units/{}.json", unit.unit), &record)?;
-        let kept: BTreeSet<&str> = record.files.iter().map(|file| file.path.as_str()).collect();
-        for file in before.map(|unit| unit.files.as_slice()).unwrap_or_default() {
-            if !kept.contains(file.path.as_str()) {
-                remove_file(&self.root.join(&file.path))?;
-            }
-        }
         Ok(record)
     }
 
-    /// Removes what killed runs left behind: temporary files, and parts that no unit names.
-    pub fn sweep(&self, units: &[UnitRecord]) -> Result<(), DestError> {
+    /// Removes what killed runs and replaced units left behind: temporary files, and parts that none of `units`
+    /// names.
+    pub fn sweep<'u>(&self, units: impl IntoIterator<Item = &'u UnitRecord>) -> Result<(), DestError> {
         let named: BTreeSet<PathBuf> =
-            units.iter().flat_map(|unit| &unit.files).map(|file| self.root.join(&file.path)).collect();
+            units.into_iter().flat_map(|unit| &unit.files).map(|file| self.root.join(&file.path)).collect();
         for table in TABLES {
             self.sweep_folder(&self.root.join(table), &named)?;
         }
         let own = self.own_folder();
-        for folder in [own.join("units"), own] {
+        for folder in [own.join("units"), own.join(KIT_FOLDER), own] {
             self.sweep_folder(&folder, &named)?;
         }
         Ok(())
@@ -443,8 +490,20 @@ impl Dest {
         self.write(name, &json)
     }
 
+    /// Writes the BigQuery kit.
+    pub fn write_kit(&self, files: &[KitFile]) -> Result<(), DestError> {
+        for file in files {
+            self.write_file(&format!("{KIT_FOLDER}/{}", file.name), &file.contents, file.executable)?;
+        }
+        Ok(())
+    }
+
     /// Writes a file below the own folder so that it appears whole.
-    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), DestError> {
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), DestError> {
+        self.write_file(name, bytes, false)
+    }
+
+    fn write_file(&self, name: &str, bytes: &[u8], executable: bool) -> Result<(), DestError> {
         let path = self.own_folder().join(name);
         let (folder, file_name) = (path.parent().unwrap_or(&self.root), path.file_name().unwrap_or_default());
         fs::create_dir_all(folder).map_err(io_error("create", folder))?;
@@ -452,6 +511,9 @@ impl Dest {
         let write = || -> io::Result<()> {
             let mut file = File::create(&temporary)?;
             file.write_all(bytes)?;
+            if executable {
+                make_executable(&file)?;
+            }
             file.sync_all()?;
             fs::rename(&temporary, &path)
         };
@@ -460,6 +522,34 @@ impl Dest {
             io_error("write", &path)(source)
         })
     }
+}
+
+#[cfg(unix)]
+fn make_executable(file: &File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(fs::Permissions::from_mode(0o755))
+}
+
+#[cfg(not(unix))]
+fn make_executable(_file: &File) -> io::Result<()> {
+    Ok(())
+}
+
+fn check_plan(root: &Path, plan: &DestPlan, options: Option<&ConvertOptions>) -> Result<(), DestError> {
+    if plan.format_version != FORMAT_VERSION {
+        return Err(DestError::OtherFormat { path: root.to_owned(), found: plan.format_version.clone() });
+    }
+    let Some(options) = options else { return Ok(()) };
+    let mut differences = options.differences(&plan.options);
+    if let Some(shards) = options.shards
+        && plan.options.shards != Some(shards)
+    {
+        differences.push(format!("shards: {shards} asked for, {} in DEST", plan.shard_bounds.len() + 1));
+    }
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(DestError::OtherOptions { path: root.to_owned(), differences })
 }
 
 fn identities_in(bytes: &[u8]) -> impl Iterator<Item = SeriesIdentity> + '_ {

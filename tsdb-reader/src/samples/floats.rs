@@ -1,13 +1,14 @@
 //! Float samples of one chunk: one decoder, read one by one or into columns.
 //!
-//! An encoding is a [`FloatState`]: a small value from which the next one follows. Its hot path, `next_fast`, may
-//! decline a sample, near the end of the data or for a rare field; `next_checked` then reads that sample field by
-//! field, and knows what is wrong with it if it is wrong.
+//! An encoding is a [`FloatState`]: a small value from which the next one follows. `next_checked` reads a sample
+//! field by field and knows what is wrong with it if it is wrong. `next_fast` trusts that a block holds the sample
+//! whole, and declines what is rare; a run of it that went past the end of the data is read again with checks.
 
-use super::bits::Bits;
+use super::bits::{Bits, Block};
 use super::xor::XorState;
 use super::xor2::Xor2State;
 use super::{FloatColumns, FloatSample};
+use crate::chunks::{Chunk, Encoding};
 use crate::error::DecodeError;
 
 /// What an encoding knows after a sample.
@@ -18,19 +19,41 @@ pub(super) trait FloatState: Copy {
     /// The sample this state stands at.
     fn sample(&self) -> FloatSample;
 
+    /// Bit position after that sample.
+    fn at_mut(&mut self) -> &mut u64;
+
+    /// The first sample with a start timestamp of its own.
+    fn first_start(&self) -> u32;
+
     /// False when the header tells that no sample of this chunk has a start timestamp.
     fn may_have_start_times(&self) -> bool;
 
-    /// The state after sample `index`, which is at least 2. `None` leaves the sample to `next_checked`.
-    fn next_fast(self, bits: &Bits<'_>, index: u32) -> Option<Self>;
+    /// The state after sample `index`, which is at least 2 and, with `STARTS`, has a start timestamp of its own.
+    /// `None` leaves the sample to `next_checked`. Bit positions are those of the block.
+    fn next_fast<const STARTS: bool>(self, block: &Block, index: u32) -> Option<Self>;
 
     /// The same for any sample, every field checked.
     fn next_checked(self, bits: &Bits<'_>, index: u32) -> Result<Self, DecodeError>;
 }
 
+/// Samples decoded ahead of the iterator.
+const BATCH: usize = 32;
+
 /// The float samples of a chunk, in order; over after the first error.
 #[derive(Debug, Clone)]
-pub struct FloatSamples<'a>(Encoded<'a>);
+pub struct FloatSamples<'a> {
+    encoded: Encoded<'a>,
+    block: Block,
+    times_ms: [i64; BATCH],
+    values: [f64; BATCH],
+    start_times_ms: [i64; BATCH],
+    /// The next sample of the batch.
+    at: usize,
+    /// Samples in the batch.
+    len: usize,
+    /// What comes after the batch; then nothing does.
+    error: Option<DecodeError>,
+}
 
 #[derive(Debug, Clone)]
 enum Encoded<'a> {
@@ -39,21 +62,30 @@ enum Encoded<'a> {
 }
 
 impl<'a> FloatSamples<'a> {
-    /// The samples of XOR chunk data that begins at `offset` of its file.
-    pub fn xor(data: &'a [u8], offset: u64) -> Result<Self, DecodeError> {
-        Decoder::open(data, offset).map(|decoder| Self(Encoded::Xor(decoder)))
+    pub(crate) fn open(chunk: &'a Chunk) -> Result<Self, DecodeError> {
+        let encoded = Encoded::open(chunk)?;
+        let (times_ms, values, start_times_ms) = ([0; BATCH], [0.0; BATCH], [0; BATCH]);
+        Ok(Self {
+            encoded,
+            block: Block::new(),
+            times_ms,
+            values,
+            start_times_ms,
+            at: 0,
+            len: 0,
+            error: None,
+        })
     }
 
-    /// The samples of XOR2 chunk data that begins at `offset` of its file.
-    pub fn xor2(data: &'a [u8], offset: u64) -> Result<Self, DecodeError> {
-        Decoder::open(data, offset).map(|decoder| Self(Encoded::Xor2(decoder)))
-    }
-
-    /// Appends the samples not read yet. Those before an error stay appended.
-    pub fn append_to(self, columns: &mut FloatColumns) -> Result<(), DecodeError> {
-        match self.0 {
-            Encoded::Xor(decoder) => decoder.append_to(columns),
-            Encoded::Xor2(decoder) => decoder.append_to(columns),
+    /// Decodes the next batch, and the error behind it.
+    #[cold]
+    fn refill(&mut self) {
+        let most = self.encoded.most_left().min(BATCH);
+        let times_ms = self.times_ms.get_mut(..most).unwrap_or_default();
+        let filled = self.encoded.fill(&mut self.block, times_ms, &mut self.values, &mut self.start_times_ms);
+        (self.at, self.len) = (0, most);
+        if let Err((done, error)) = filled {
+            (self.len, self.error) = (done, Some(error));
         }
     }
 }
@@ -61,19 +93,60 @@ impl<'a> FloatSamples<'a> {
 impl Iterator for FloatSamples<'_> {
     type Item = Result<FloatSample, DecodeError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        match &mut self.0 {
-            Encoded::Xor(decoder) => decoder.next(),
-            Encoded::Xor2(decoder) => decoder.next(),
+        if self.at >= self.len {
+            if self.error.is_none() {
+                self.refill();
+            }
+            if self.at >= self.len {
+                return self.error.take().map(Err);
+            }
+        }
+        let sample = FloatSample {
+            timestamp_ms: *self.times_ms.get(self.at)?,
+            start_timestamp_ms: *self.start_times_ms.get(self.at)?,
+            value: *self.values.get(self.at)?,
+        };
+        self.at += 1;
+        Some(Ok(sample))
+    }
+}
+
+impl<'a> Encoded<'a> {
+    fn open(chunk: &'a Chunk) -> Result<Self, DecodeError> {
+        match chunk.encoding() {
+            Encoding::Xor => Decoder::open(chunk.data(), chunk.offset()).map(Self::Xor),
+            Encoding::Xor2 => Decoder::open(chunk.data(), chunk.offset()).map(Self::Xor2),
+            _ => Err(chunk.unsupported()),
         }
     }
 
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        let most = match &self.0 {
-            Encoded::Xor(decoder) => decoder.most_left(),
-            Encoded::Xor2(decoder) => decoder.most_left(),
-        };
-        (0, Some(most.saturating_add(1)))
+    fn most_left(&self) -> usize {
+        match self {
+            Self::Xor(decoder) => decoder.most_left(),
+            Self::Xor2(decoder) => decoder.most_left(),
+        }
+    }
+
+    fn fill(
+        &mut self,
+        block: &mut Block,
+        times_ms: &mut [i64],
+        values: &mut [f64],
+        start_times_ms: &mut [i64],
+    ) -> Result<(), (usize, DecodeError)> {
+        match self {
+            Self::Xor(decoder) => decoder.fill(block, times_ms, values, start_times_ms),
+            Self::Xor2(decoder) => decoder.fill(block, times_ms, values, start_times_ms),
+        }
+    }
+
+    fn append_to(self, block: &mut Block, columns: &mut FloatColumns) -> Result<(), DecodeError> {
+        match self {
+            Self::Xor(decoder) => decoder.append_to(block, columns),
+            Self::Xor2(decoder) => decoder.append_to(block, columns),
+        }
     }
 }
 
@@ -98,33 +171,8 @@ impl<'a, S: FloatState> Decoder<'a, S> {
         usize::try_from(most).unwrap_or(usize::MAX)
     }
 
-    #[inline(always)]
-    fn step(state: S, bits: &Bits<'_>, index: u32) -> Result<S, DecodeError> {
-        if index >= 2
-            && let Some(next) = state.next_fast(bits, index)
-        {
-            return Ok(next);
-        }
-        state.next_checked(bits, index)
-    }
-
-    fn next(&mut self) -> Option<Result<FloatSample, DecodeError>> {
-        if self.index >= self.count {
-            return None;
-        }
-        match Self::step(self.state, &self.bits, self.index) {
-            Ok(state) => {
-                (self.state, self.index) = (state, self.index + 1);
-                Some(Ok(state.sample()))
-            }
-            Err(error) => {
-                self.index = self.count; // What follows a broken sample is noise.
-                Some(Err(error))
-            }
-        }
-    }
-
-    fn append_to(mut self, columns: &mut FloatColumns) -> Result<(), DecodeError> {
+    fn append_to(mut self, block: &mut Block, columns: &mut FloatColumns) -> Result<(), DecodeError> {
+        block.clear();
         let (start, most) = (columns.len(), self.most_left());
         columns.times_ms.resize(start + most, 0);
         columns.values.resize(start + most, 0.0);
@@ -132,7 +180,7 @@ impl<'a, S: FloatState> Decoder<'a, S> {
         let values = columns.values.get_mut(start..).unwrap_or_default();
         let mut start_times_ms = vec![0; if self.state.may_have_start_times() { most } else { 0 }];
 
-        let filled = self.fill(times_ms, values, &mut start_times_ms);
+        let filled = self.fill(block, times_ms, values, &mut start_times_ms);
         let done = match filled {
             Ok(()) => most,
             Err((done, _)) => done,
@@ -147,21 +195,94 @@ impl<'a, S: FloatState> Decoder<'a, S> {
     /// Decodes as many samples as there is room; on error also tells how many are good.
     fn fill(
         &mut self,
+        block: &mut Block,
         times_ms: &mut [i64],
         values: &mut [f64],
         start_times_ms: &mut [i64],
     ) -> Result<(), (usize, DecodeError)> {
-        let (bits, mut state, mut index) = (&self.bits, self.state, self.index);
-        for (done, (time_ms, value)) in times_ms.iter_mut().zip(values).enumerate() {
-            state = Self::step(state, bits, index).map_err(|error| (done, error))?;
-            index += 1;
-            let sample = state.sample();
+        let (mut done, mut run_too_far) = (0, false);
+        while done < times_ms.len() {
+            if self.index >= 2 && !run_too_far {
+                let times_ms = times_ms.get_mut(done..).unwrap_or_default();
+                let values = values.get_mut(done..).unwrap_or_default();
+                let start_times_ms = start_times_ms.get_mut(done..).unwrap_or_default();
+                let before = (self.state, self.index);
+                let start = block.load(&self.bits, *self.state.at_mut());
+                *self.state.at_mut() -= start;
+                let ran = if self.index >= self.state.first_start() {
+                    self.run::<true>(block, times_ms, values, start_times_ms)
+                } else {
+                    self.run::<false>(block, times_ms, values, start_times_ms)
+                };
+                let at = self.state.at_mut();
+                *at = at.saturating_add(start);
+                if *at > self.bits.end() {
+                    (self.state, self.index) = before;
+                    run_too_far = true;
+                } else {
+                    done += ran;
+                }
+            }
+            let (Some(time_ms), Some(value)) = (times_ms.get_mut(done), values.get_mut(done)) else { break };
+            match self.state.next_checked(&self.bits, self.index) {
+                Ok(state) => self.state = state,
+                Err(error) => {
+                    self.index = self.count; // What follows a broken sample is noise.
+                    return Err((done, error));
+                }
+            }
+            let sample = self.state.sample();
             (*time_ms, *value) = (sample.timestamp_ms, sample.value);
             if let Some(start_time_ms) = start_times_ms.get_mut(done) {
                 *start_time_ms = sample.start_timestamp_ms;
             }
+            (self.index, done) = (self.index + 1, done + 1);
         }
-        (self.state, self.index) = (state, index);
         Ok(())
     }
+
+    /// Decodes samples until one is declined; tells how many.
+    #[inline(always)]
+    fn run<const STARTS: bool>(
+        &mut self,
+        block: &Block,
+        times_ms: &mut [i64],
+        values: &mut [f64],
+        start_times_ms: &mut [i64],
+    ) -> usize {
+        // Locals, so that the state stays in registers: nothing in the loop may need it in memory.
+        let (mut state, mut index, mut done) = (self.state, self.index, 0);
+        let most = if STARTS { times_ms.len() } else { (self.state.first_start() - index) as usize };
+        for (time_ms, value) in times_ms.iter_mut().zip(values).take(most) {
+            let Some(next) = state.next_fast::<STARTS>(block, index) else { break };
+            state = next;
+            index += 1;
+            let sample = state.sample();
+            (*time_ms, *value) = (sample.timestamp_ms, sample.value);
+            if STARTS && let Some(start_time_ms) = start_times_ms.get_mut(done) {
+                *start_time_ms = sample.start_timestamp_ms;
+            }
+            done += 1;
+        }
+        if !STARTS {
+            // They all have that of the first sample.
+            let start_time_ms = state.sample().start_timestamp_ms;
+            start_times_ms.iter_mut().take(done).for_each(|slot| *slot = start_time_ms);
+        }
+        (self.state, self.index) = (state, index);
+        done
+    }
+}
+
+/// Appends the samples of `chunks`, one chunk after the other; on error also tells which of them it was.
+pub fn append_chunks<'a>(
+    chunks: impl IntoIterator<Item = &'a Chunk>,
+    columns: &mut FloatColumns,
+) -> Result<(), (usize, DecodeError)> {
+    let mut block = Block::new();
+    for (place, chunk) in chunks.into_iter().enumerate() {
+        let appended = Encoded::open(chunk).and_then(|encoded| encoded.append_to(&mut block, columns));
+        appended.map_err(|error| (place, error))?;
+    }
+    Ok(())
 }

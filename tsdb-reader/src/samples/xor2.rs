@@ -20,7 +20,7 @@
 //! Times wrap, as in the reference. Any input may fail, none may panic.
 //! Defined in Prometheus' `tsdb/docs/format/chunks.md`, section XOR2 chunk data, and `tsdb/chunkenc/xor2.go`.
 
-use super::bits::{Bits, peek, twos_complement};
+use super::bits::{Bits, Block, peek, peek_varbit_int, twos_complement};
 use super::floats::FloatState;
 use super::window::{NEW_WINDOW_BITS, ValueWindow};
 use super::{FloatSample, STALE_NAN_BITS};
@@ -43,77 +43,6 @@ pub(super) struct Xor2State {
     first_start: u32,
     first_start_known: bool,
 }
-
-/// What a sample begins with, by its first five bits.
-#[derive(Clone, Copy)]
-struct Control {
-    /// Bits of the code and the change of the delta, when a value code of its own follows; else 0.
-    width: u64,
-    /// One bit for each of the change of the delta.
-    mask: u64,
-    /// Where in [`VALUES`] the value code is looked up.
-    values: u64,
-}
-
-/// The controls. 11110 has an impossible `values`: its 69 bits are read field by field.
-const CONTROLS: [Control; 32] = {
-    const fn followed(prefix: u64, payload: u64) -> Control {
-        Control { width: prefix + payload, mask: (1 << payload) - 1, values: 0 }
-    }
-    let joint = Control { width: 0, mask: 0, values: 8 };
-    let (d13, d20) = (followed(3, 13), followed(4, 20));
-    let d64 = Control { width: 0, mask: 0, values: UNUSUAL };
-    [
-        joint, joint, joint, joint, joint, joint, joint, joint, // 00…
-        joint, joint, joint, joint, joint, joint, joint, joint, // 01…
-        joint, joint, joint, joint, joint, joint, joint, joint, // 10…
-        d13, d13, d13, d13, d20, d20, d64, joint, // 110 │ 1110 │ 11110 │ 11111
-    ]
-};
-
-const UNUSUAL: u64 = 16;
-
-/// What a value code demands.
-#[derive(Clone, Copy)]
-struct Value {
-    /// Bits of the code.
-    width: u64,
-    /// All ones when significant bits follow.
-    changed: u64,
-    /// All ones when they stand in a new window.
-    new: u64,
-    /// All ones for a stale marker.
-    stale: u64,
-}
-
-/// The value codes by their first three bits; in the second half those that share a code with the time.
-const VALUES: [Value; 16] = {
-    let all = u64::MAX;
-    let same = Value { width: 1, changed: 0, new: 0, stale: 0 };
-    let window = Value { width: 2, changed: all, new: 0, stale: 0 };
-    let new = Value { width: 3, changed: all, new: all, stale: 0 };
-    let stale = Value { width: 3, changed: 0, new: 0, stale: all };
-    let joint_window = Value { width: 3, ..window };
-    let joint_stale = Value { width: 5, ..stale };
-    [
-        same,
-        same,
-        same,
-        same,
-        window,
-        window,
-        new,
-        stale, // 0 │ 10 │ 110 │ 111
-        same,
-        same,
-        same,
-        same,
-        joint_window,
-        new,
-        joint_stale,
-        joint_stale, // 0 │ 100 │ 101 │ 11111
-    ]
-};
 
 impl FloatState for Xor2State {
     fn open(bits: &Bits<'_>) -> Result<(u32, Self), DecodeError> {
@@ -148,47 +77,56 @@ impl FloatState for Xor2State {
         }
     }
 
+    fn at_mut(&mut self) -> &mut u64 {
+        &mut self.at
+    }
+
+    fn first_start(&self) -> u32 {
+        self.first_start
+    }
+
     fn may_have_start_times(&self) -> bool {
         self.first_start_known || self.first_start != u32::MAX
     }
 
     #[inline(always)]
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "five bits index 32 controls; a 16th value code is left out before"
-    )]
-    fn next_fast(mut self, bits: &Bits<'_>, index: u32) -> Option<Self> {
-        let bytes = bits.window(self.at)?;
+    fn next_fast<const STARTS: bool>(mut self, block: &Block, index: u32) -> Option<Self> {
+        let bytes = block.window(self.at)?;
         let bit = self.at & 7;
         let time = peek(bytes, bit);
-        let control = CONTROLS[(time >> 59) as usize];
-        if control.values == UNUSUAL {
+        // Whether the delta changes, and then the value, is a matter of chance: no branch may depend on it. A
+        // change of more than 4 seconds, a new window and a stale marker are rare.
+        let (width, dod_ms, late) = if time < 0b1110 << 60 {
+            let late = ((time & (time << 1)).cast_signed() >> 63).cast_unsigned();
+            (16 & late, twos_complement(time >> 48, (1 << 13) - 1) & late.cast_signed(), late)
+        } else if time < 0b1111 << 60 {
+            (24, twos_complement(time >> 40, (1 << 20) - 1), u64::MAX)
+        } else {
             return None;
-        }
-        // Without a width the shift leaves noise, and the mask takes it away.
-        let dod_ms = twos_complement(time >> (64u64.wrapping_sub(control.width) & 63), control.mask);
+        };
         // At most 24 of the 57 bits are gone, so the 14 bits before the significant ones are there.
-        let value = time << control.width;
-        let code = VALUES[((value >> 61 | control.values) & 15) as usize];
-        let is_new = code.new != 0;
-        let window = if is_new { ValueWindow::from_fields(value << 3) } else { self.window };
-        let lead = control.width + code.width + (NEW_WINDOW_BITS & code.new);
-        let xor = window.xor(bytes, bit + lead) & code.changed;
-        let at = self.at + lead + (window.significant & code.changed);
-        // One branch for two unlikely things: the sample ends past the data, or its window is not valid.
-        let past_end = bits.end().wrapping_sub(at).cast_signed();
-        if past_end | (window.trailing & code.changed).cast_signed() < 0 {
-            return None;
+        let value = time << width;
+        let changed = (value.cast_signed() >> 63).cast_unsigned();
+        // The same window is 10 behind a changed delta, and 100 as a joint code; one bit more is a new window.
+        let mut control = 3u64.wrapping_add(late);
+        if (value >> 61) & 1u64.wrapping_sub(late) & changed != 0 {
+            if value >= 0b111 << 61 {
+                return None;
+            }
+            control = 3 + NEW_WINDOW_BITS;
+            self.window = ValueWindow::from_fields(value << 3)?;
         }
+        let xor = self.window.xor(bytes, bit + width + control);
+        self.at = (self.at + 1 + width).wrapping_add((control - 1 + self.window.significant) & changed);
+        self.baseline ^= xor & changed;
+        self.value = self.baseline;
         let previous_ms = self.time_ms;
         self.delta_ms = self.delta_ms.wrapping_add(dod_ms);
         self.time_ms = self.time_ms.wrapping_add(self.delta_ms);
-        self.baseline ^= xor;
-        self.value = (self.baseline & !code.stale) | (STALE_NAN_BITS & code.stale);
-        self.window = window;
-        self.at = at;
-        if index >= self.first_start {
-            return self.next_start(bits, index, previous_ms).ok();
+        if STARTS {
+            let (field_ms, width) = peek_varbit_int(block.window(self.at)?, self.at & 7)?;
+            self.at += width;
+            self.start(index, previous_ms, field_ms);
         }
         Some(self)
     }
@@ -244,20 +182,20 @@ impl FloatState for Xor2State {
         }
         self.value = if change == Change::Stale { STALE_NAN_BITS } else { self.baseline };
         if index >= self.first_start {
-            return self.next_start(bits, index, previous_ms);
+            let field_ms = bits.varbit_int(at, "start timestamp")?;
+            self.start(index, previous_ms, field_ms);
         }
         Ok(self)
     }
 }
 
 impl Xor2State {
-    /// Reads the ST field of sample `index`, `previous_ms` being the timestamp of the sample before.
-    fn next_start(mut self, bits: &Bits<'_>, index: u32, previous_ms: i64) -> Result<Self, DecodeError> {
-        let field_ms = bits.varbit_int(&mut self.at, "start timestamp")?;
+    /// Takes the ST field of sample `index`, `previous_ms` being the timestamp of the sample before.
+    #[inline(always)]
+    fn start(&mut self, index: u32, previous_ms: i64, field_ms: i64) {
         let before_ms = if index == self.first_start { 0 } else { self.start_diff_ms };
         self.start_diff_ms = before_ms.wrapping_add(field_ms);
         self.start_time_ms = previous_ms.wrapping_sub(self.start_diff_ms);
-        Ok(self)
     }
 }
 
