@@ -251,12 +251,11 @@ impl<'a, S: FloatState> Decoder<'a, S> {
         start_times_ms: &mut [i64],
     ) -> usize {
         // Locals, so that the state stays in registers: nothing in the loop may need it in memory.
-        let (mut state, mut index, mut done) = (self.state, self.index, 0);
-        let most = if STARTS { times_ms.len() } else { (self.state.first_start() - index) as usize };
-        for (time_ms, value) in times_ms.iter_mut().zip(values).take(most) {
+        let (mut state, mut done) = (self.state, 0);
+        let until = if STARTS { u32::MAX } else { self.state.first_start() };
+        for ((time_ms, value), index) in times_ms.iter_mut().zip(values).zip(self.index..until) {
             let Some(next) = state.next_fast::<STARTS>(block, index) else { break };
             state = next;
-            index += 1;
             let sample = state.sample();
             (*time_ms, *value) = (sample.timestamp_ms, sample.value);
             if STARTS && let Some(start_time_ms) = start_times_ms.get_mut(done) {
@@ -269,7 +268,8 @@ impl<'a, S: FloatState> Decoder<'a, S> {
             let start_time_ms = state.sample().start_timestamp_ms;
             start_times_ms.iter_mut().take(done).for_each(|slot| *slot = start_time_ms);
         }
-        (self.state, self.index) = (state, index);
+        self.state = state;
+        self.index += u32::try_from(done).unwrap_or(0);
         done
     }
 }

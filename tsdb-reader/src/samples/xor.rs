@@ -59,9 +59,10 @@ impl FloatState for XorState {
         let time = peek(bytes, bit);
         // Whether the delta changes, and then the value, is a matter of chance: no branch may depend on it. A
         // change of more than 8 seconds and a new window are rare.
-        let (width_less_1, dod_ms) = if time < 0b11 << 62 {
+        let top = time >> 48;
+        let (width_less_1, dod_ms) = if top < 0b11 << 14 {
             let late = time.cast_signed() >> 63;
-            (late.cast_unsigned() & 15, half_open(time >> 48, (1 << 14) - 1) & late)
+            (late.cast_unsigned() & 15, half_open(top, (1 << 14) - 1) & late)
         } else {
             match time >> 60 {
                 0b1100 | 0b1101 => (19, half_open(time >> 44, (1 << 17) - 1)),
@@ -72,7 +73,7 @@ impl FloatState for XorState {
         // At most 24 of the 57 bits are gone, so the 13 bits before the significant ones are there.
         let value = (time << 1) << width_less_1;
         let mut control_less_1 = 1;
-        if value >= 0b11 << 62 {
+        if value >> 62 == 0b11 {
             control_less_1 += NEW_WINDOW_BITS;
             self.window = ValueWindow::from_fields(value << 2)?;
         }

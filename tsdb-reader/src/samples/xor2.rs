@@ -96,10 +96,11 @@ impl FloatState for Xor2State {
         let time = peek(bytes, bit);
         // Whether the delta changes, and then the value, is a matter of chance: no branch may depend on it. A
         // change of more than 4 seconds, a new window and a stale marker are rare.
-        let (width, dod_ms, late) = if time < 0b1110 << 60 {
+        let top = time >> 48;
+        let (width, dod_ms, late) = if top < 0b1110 << 12 {
             let late = ((time & (time << 1)).cast_signed() >> 63).cast_unsigned();
-            (16 & late, twos_complement(time >> 48, (1 << 13) - 1) & late.cast_signed(), late)
-        } else if time < 0b1111 << 60 {
+            (16 & late, twos_complement(top, (1 << 13) - 1) & late.cast_signed(), late)
+        } else if top < 0b1111 << 12 {
             (24, twos_complement(time >> 40, (1 << 20) - 1), u64::MAX)
         } else {
             return None;
