@@ -122,6 +122,15 @@ impl<'a> Encoded<'a> {
         }
     }
 
+    /// True when the chunk may be decoded along with another one.
+    fn pairs(&self) -> bool {
+        let starts = match self {
+            Self::Xor(decoder) => decoder.state.may_have_start_times(),
+            Self::Xor2(decoder) => decoder.state.may_have_start_times(),
+        };
+        !starts && self.most_left() > BEGINNING
+    }
+
     fn most_left(&self) -> usize {
         match self {
             Self::Xor(decoder) => decoder.most_left(),
@@ -149,6 +158,9 @@ impl<'a> Encoded<'a> {
         }
     }
 }
+
+/// Samples at the beginning that are read with checks: they have codes of their own.
+const BEGINNING: usize = 2;
 
 #[derive(Debug, Clone)]
 struct Decoder<'a, S> {
@@ -202,26 +214,17 @@ impl<'a, S: FloatState> Decoder<'a, S> {
     ) -> Result<(), (usize, DecodeError)> {
         let (mut done, mut run_too_far) = (0, false);
         while done < times_ms.len() {
-            if self.index >= 2 && !run_too_far {
+            if self.index as usize >= BEGINNING && !run_too_far {
                 let times_ms = times_ms.get_mut(done..).unwrap_or_default();
                 let values = values.get_mut(done..).unwrap_or_default();
                 let start_times_ms = start_times_ms.get_mut(done..).unwrap_or_default();
-                let before = (self.state, self.index);
-                let start = block.load(&self.bits, *self.state.at_mut());
-                *self.state.at_mut() -= start;
                 let ran = if self.index >= self.state.first_start() {
                     self.run::<true>(block, times_ms, values, start_times_ms)
                 } else {
                     self.run::<false>(block, times_ms, values, start_times_ms)
                 };
-                let at = self.state.at_mut();
-                *at = at.saturating_add(start);
-                if *at > self.bits.end() {
-                    (self.state, self.index) = before;
-                    run_too_far = true;
-                } else {
-                    done += ran;
-                }
+                run_too_far = ran.is_none();
+                done += ran.unwrap_or(0);
             }
             let (Some(time_ms), Some(value)) = (times_ms.get_mut(done), values.get_mut(done)) else { break };
             match self.state.next_checked(&self.bits, self.index) {
@@ -241,17 +244,39 @@ impl<'a, S: FloatState> Decoder<'a, S> {
         Ok(())
     }
 
+    /// Fills in the samples that no run begins with, and leaves room for the others.
+    fn begin(&mut self, block: &mut Block, times_ms: &mut &mut [i64], values: &mut &mut [f64]) -> Filled {
+        let times_ms = times_ms.split_off_mut(..BEGINNING).unwrap_or_default();
+        let values = values.split_off_mut(..BEGINNING).unwrap_or_default();
+        self.fill(block, times_ms, values, &mut [])
+    }
+
+    /// Goes on behind a run of `done` samples in a block that begins at `start`. `None` when the run went past the
+    /// end of the data: it counts for nothing then.
+    fn take_run(&mut self, mut state: S, start: u64, done: usize) -> Option<usize> {
+        let at = state.at_mut();
+        *at = at.saturating_add(start);
+        if *at > self.bits.end() {
+            return None;
+        }
+        self.state = state;
+        self.index += u32::try_from(done).ok()?;
+        Some(done)
+    }
+
     /// Decodes samples until one is declined; tells how many.
     #[inline(always)]
     fn run<const STARTS: bool>(
         &mut self,
-        block: &Block,
+        block: &mut Block,
         times_ms: &mut [i64],
         values: &mut [f64],
         start_times_ms: &mut [i64],
-    ) -> usize {
+    ) -> Option<usize> {
         // Locals, so that the state stays in registers: nothing in the loop may need it in memory.
         let (mut state, mut done) = (self.state, 0);
+        let start = block.load(&self.bits, *state.at_mut());
+        *state.at_mut() -= start;
         let until = if STARTS { u32::MAX } else { self.state.first_start() };
         for ((time_ms, value), index) in times_ms.iter_mut().zip(values).zip(self.index..until) {
             let Some(next) = state.next_fast::<STARTS>(block, index) else { break };
@@ -268,21 +293,134 @@ impl<'a, S: FloatState> Decoder<'a, S> {
             let start_time_ms = state.sample().start_timestamp_ms;
             start_times_ms.iter_mut().take(done).for_each(|slot| *slot = start_time_ms);
         }
-        self.state = state;
-        self.index += u32::try_from(done).unwrap_or(0);
-        done
+        self.take_run(state, start, done)
+    }
+}
+
+/// What [`Decoder::fill`] gives.
+type Filled = Result<(), (usize, DecodeError)>;
+
+/// Two chunks decoded in turn, a sample each: neither waits for where its own next sample begins.
+struct Pair<'a, S>([Decoder<'a, S>; 2]);
+
+impl<S: FloatState> Pair<'_, S> {
+    /// Appends the samples of both; on error also tells which chunk it was.
+    fn append_to(self, blocks: &mut [Block; 2], columns: &mut FloatColumns) -> Filled {
+        let start = columns.len();
+        let [most_a, most_b] = self.0.each_ref().map(Decoder::most_left);
+        columns.times_ms.resize(start + most_a + most_b, 0);
+        columns.values.resize(start + most_a + most_b, 0.0);
+        let times_ms = columns.times_ms.get_mut(start..).unwrap_or_default();
+        let values = columns.values.get_mut(start..).unwrap_or_default();
+        let (times_a, times_b) = times_ms.split_at_mut(most_a);
+        let (values_a, values_b) = values.split_at_mut(most_a);
+
+        let filled = self.fill(blocks, (times_a, values_a), (times_b, values_b));
+        let (done, result) = match filled {
+            (Err((done, error)), _) => (done, Err((0, error))),
+            (Ok(()), Err((done, error))) => (most_a + done, Err((1, error))),
+            (Ok(()), Ok(())) => (most_a + most_b, Ok(())),
+        };
+        columns.times_ms.truncate(start + done);
+        columns.values.truncate(start + done);
+        columns.append_start_times(start, &[]);
+        result
+    }
+
+    fn fill(
+        self,
+        [block_a, block_b]: &mut [Block; 2],
+        (mut times_a, mut values_a): (&mut [i64], &mut [f64]),
+        (mut times_b, mut values_b): (&mut [i64], &mut [f64]),
+    ) -> (Filled, Filled) {
+        let Self([mut a, mut b]) = self;
+        block_a.clear();
+        block_b.clear();
+        let begun = a.begin(block_a, &mut times_a, &mut values_a);
+        if begun.is_err() {
+            return (begun, Ok(()));
+        }
+        let begun = b.begin(block_b, &mut times_b, &mut values_b);
+        let (mut done_a, mut done_b) = (0, 0);
+        if begun.is_ok() {
+            (done_a, done_b) =
+                Self::run([&mut a, &mut b], [block_a, block_b], (times_a, values_a), (times_b, values_b));
+        }
+        let behind = |(done, error), before| (done + before + BEGINNING, error);
+        let times_a = times_a.get_mut(done_a..).unwrap_or_default();
+        let values_a = values_a.get_mut(done_a..).unwrap_or_default();
+        let filled_a = a.fill(block_a, times_a, values_a, &mut []).map_err(|error| behind(error, done_a));
+        if begun.is_err() {
+            return (filled_a, begun);
+        }
+        let times_b = times_b.get_mut(done_b..).unwrap_or_default();
+        let values_b = values_b.get_mut(done_b..).unwrap_or_default();
+        let filled_b = b.fill(block_b, times_b, values_b, &mut []).map_err(|error| behind(error, done_b));
+        (filled_a, filled_b)
+    }
+
+    /// Decodes samples of both until one is declined; tells how many of each.
+    #[inline(always)]
+    fn run(
+        [a, b]: [&mut Decoder<'_, S>; 2],
+        [block_a, block_b]: [&mut Block; 2],
+        (times_a, values_a): (&mut [i64], &mut [f64]),
+        (times_b, values_b): (&mut [i64], &mut [f64]),
+    ) -> (usize, usize) {
+        let (mut state_a, mut state_b) = (a.state, b.state);
+        let start_a = block_a.load(&a.bits, *state_a.at_mut());
+        let start_b = block_b.load(&b.bits, *state_b.at_mut());
+        *state_a.at_mut() -= start_a;
+        *state_b.at_mut() -= start_b;
+        let (mut done_a, mut done_b) = (0, 0);
+        let slots_a = times_a.iter_mut().zip(values_a);
+        let slots_b = times_b.iter_mut().zip(values_b);
+        for ((time_a, value_a), (time_b, value_b)) in slots_a.zip(slots_b) {
+            let Some(next) = state_a.next_fast::<false>(block_a, 0) else { break };
+            state_a = next;
+            let sample = next.sample();
+            (*time_a, *value_a) = (sample.timestamp_ms, sample.value);
+            done_a += 1;
+            let Some(next) = state_b.next_fast::<false>(block_b, 0) else { break };
+            state_b = next;
+            let sample = next.sample();
+            (*time_b, *value_b) = (sample.timestamp_ms, sample.value);
+            done_b += 1;
+        }
+        (a.take_run(state_a, start_a, done_a).unwrap_or(0), b.take_run(state_b, start_b, done_b).unwrap_or(0))
     }
 }
 
 /// Appends the samples of `chunks`, one chunk after the other; on error also tells which of them it was.
+///
+/// Faster than chunk by chunk. Samples before the error stay appended.
 pub fn append_chunks<'a>(
     chunks: impl IntoIterator<Item = &'a Chunk>,
     columns: &mut FloatColumns,
 ) -> Result<(), (usize, DecodeError)> {
-    let mut block = Block::new();
-    for (place, chunk) in chunks.into_iter().enumerate() {
-        let appended = Encoded::open(chunk).and_then(|encoded| encoded.append_to(&mut block, columns));
-        appended.map_err(|error| (place, error))?;
+    let mut blocks = [Block::new(), Block::new()];
+    let mut chunks = chunks.into_iter().peekable();
+    let mut place = 0;
+    while let Some(chunk) = chunks.next() {
+        let first = Encoded::open(chunk).map_err(|error| (place, error))?;
+        let second = chunks.peek().filter(|_| first.pairs()).and_then(|next| Encoded::open(next).ok());
+        let appended = match (first, second.filter(Encoded::pairs)) {
+            (Encoded::Xor(a), Some(Encoded::Xor(b))) => {
+                Pair([a, b]).append_to(&mut blocks, columns).map(|()| 2)
+            }
+            (Encoded::Xor2(a), Some(Encoded::Xor2(b))) => {
+                Pair([a, b]).append_to(&mut blocks, columns).map(|()| 2)
+            }
+            (first, _) => {
+                let [block, _] = &mut blocks;
+                first.append_to(block, columns).map(|()| 1).map_err(|error| (0, error))
+            }
+        };
+        let appended = appended.map_err(|(at, error)| (place + at, error))?;
+        if appended == 2 {
+            chunks.next();
+        }
+        place += appended;
     }
     Ok(())
 }
