@@ -4,7 +4,8 @@
 //! field by field and knows what is wrong with it if it is wrong. `next_fast` trusts that a block holds the sample
 //! whole, and declines what is rare; a run of it that went past the end of the data is read again with checks.
 
-use super::bits::{Bits, Block};
+use super::bits::{Bits, Block, peek_varbit_int};
+use super::window::ValueWindow;
 use super::xor::XorState;
 use super::xor2::Xor2State;
 use super::{FloatColumns, FloatSample};
@@ -19,8 +20,8 @@ pub(super) trait FloatState: Copy {
     /// The sample this state stands at.
     fn sample(&self) -> FloatSample;
 
-    /// Bit position after that sample.
-    fn at_mut(&mut self) -> &mut u64;
+    /// Where the next sample stands.
+    fn place(&mut self) -> &mut Place;
 
     /// The first sample with a start timestamp of its own.
     fn first_start(&self) -> u32;
@@ -28,12 +29,36 @@ pub(super) trait FloatState: Copy {
     /// False when the header tells that no sample of this chunk has a start timestamp.
     fn may_have_start_times(&self) -> bool;
 
-    /// The state after sample `index`, which is at least 2 and, with `STARTS`, has a start timestamp of its own.
-    /// `None` leaves the sample to `next_checked`. Bit positions are those of the block.
-    fn next_fast<const STARTS: bool>(self, block: &Block, index: u32) -> Option<Self>;
+    /// Reads a sample, its start timestamp apart, of a chunk that has had two. `None` leaves it to `next_checked`.
+    /// Bit positions are those of the block.
+    fn step(place: Place, block: &Block) -> Option<Step>;
 
-    /// The same for any sample, every field checked.
+    /// Turns steps into samples: from changes of the delta into timestamps, from XORs into values, from fields into
+    /// start timestamps. The first of them is sample `index`; without `STARTS` none has a start timestamp of its own.
+    fn apply<const STARTS: bool>(
+        &mut self,
+        index: u32,
+        times_ms: &mut [i64],
+        values: &mut [f64],
+        start_times_ms: &mut [i64],
+    );
+
+    /// The state after sample `index`, every field checked.
     fn next_checked(self, bits: &Bits<'_>, index: u32) -> Result<Self, DecodeError>;
+}
+
+/// Where a sample stands, and the window before it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) at: u64,
+    pub(super) window: ValueWindow,
+}
+
+/// What a sample says of itself.
+pub(super) struct Step {
+    pub(super) next: Place,
+    pub(super) dod_ms: i64,
+    pub(super) xor: u64,
 }
 
 /// Samples decoded ahead of the iterator.
@@ -253,18 +278,26 @@ impl<'a, S: FloatState> Decoder<'a, S> {
 
     /// Goes on behind a run of `done` samples in a block that begins at `start`. `None` when the run went past the
     /// end of the data: it counts for nothing then.
-    fn take_run(&mut self, mut state: S, start: u64, done: usize) -> Option<usize> {
-        let at = state.at_mut();
-        *at = at.saturating_add(start);
-        if *at > self.bits.end() {
+    fn take_run<const STARTS: bool>(
+        &mut self,
+        mut place: Place,
+        start: u64,
+        times_ms: &mut [i64],
+        values: &mut [f64],
+        start_times_ms: &mut [i64],
+    ) -> Option<usize> {
+        place.at = place.at.saturating_add(start);
+        if place.at > self.bits.end() {
             return None;
         }
-        self.state = state;
+        *self.state.place() = place;
+        let done = times_ms.len();
+        self.state.apply::<STARTS>(self.index, times_ms, values, start_times_ms);
         self.index += u32::try_from(done).ok()?;
         Some(done)
     }
 
-    /// Decodes samples until one is declined; tells how many.
+    /// Decodes samples until one is declined; tells how many. `None` when they count for nothing.
     #[inline(always)]
     fn run<const STARTS: bool>(
         &mut self,
@@ -273,27 +306,31 @@ impl<'a, S: FloatState> Decoder<'a, S> {
         values: &mut [f64],
         start_times_ms: &mut [i64],
     ) -> Option<usize> {
-        // Locals, so that the state stays in registers: nothing in the loop may need it in memory.
-        let (mut state, mut done) = (self.state, 0);
-        let start = block.load(&self.bits, *state.at_mut());
-        *state.at_mut() -= start;
+        // The loop is short of registers: what does not tell where the next sample stands is applied behind it.
+        let (mut place, mut done) = (*self.state.place(), 0);
+        let start = block.load(&self.bits, place.at);
+        place.at -= start;
         let until = if STARTS { u32::MAX } else { self.state.first_start() };
-        for ((time_ms, value), index) in times_ms.iter_mut().zip(values).zip(self.index..until) {
-            let Some(next) = state.next_fast::<STARTS>(block, index) else { break };
-            state = next;
-            let sample = state.sample();
-            (*time_ms, *value) = (sample.timestamp_ms, sample.value);
-            if STARTS && let Some(start_time_ms) = start_times_ms.get_mut(done) {
-                *start_time_ms = sample.start_timestamp_ms;
+        for ((time_ms, value), _) in times_ms.iter_mut().zip(values.iter_mut()).zip(self.index..until) {
+            let Some(step) = S::step(place, block) else { break };
+            let mut next = step.next;
+            if STARTS {
+                let window = block.window(next.at);
+                let Some((field_ms, width)) = window.and_then(|window| peek_varbit_int(window, next.at & 7))
+                else {
+                    break;
+                };
+                let Some(start_time_ms) = start_times_ms.get_mut(done) else { break };
+                *start_time_ms = field_ms;
+                next.at += width;
             }
+            (*time_ms, *value) = (step.dod_ms, f64::from_bits(step.xor));
+            place = next;
             done += 1;
         }
-        if !STARTS {
-            // They all have that of the first sample.
-            let start_time_ms = state.sample().start_timestamp_ms;
-            start_times_ms.iter_mut().take(done).for_each(|slot| *slot = start_time_ms);
-        }
-        self.take_run(state, start, done)
+        let times_ms = times_ms.get_mut(..done)?;
+        let start_times_ms = start_times_ms.get_mut(..done).unwrap_or_default();
+        self.take_run::<STARTS>(place, start, times_ms, values, start_times_ms)
     }
 }
 
@@ -367,27 +404,29 @@ impl<S: FloatState> Pair<'_, S> {
         (times_a, values_a): (&mut [i64], &mut [f64]),
         (times_b, values_b): (&mut [i64], &mut [f64]),
     ) -> (usize, usize) {
-        let (mut state_a, mut state_b) = (a.state, b.state);
-        let start_a = block_a.load(&a.bits, *state_a.at_mut());
-        let start_b = block_b.load(&b.bits, *state_b.at_mut());
-        *state_a.at_mut() -= start_a;
-        *state_b.at_mut() -= start_b;
-        let (mut done_a, mut done_b) = (0, 0);
-        let slots_a = times_a.iter_mut().zip(values_a);
-        let slots_b = times_b.iter_mut().zip(values_b);
+        let (mut place_a, mut place_b) = (*a.state.place(), *b.state.place());
+        let start_a = block_a.load(&a.bits, place_a.at);
+        let start_b = block_b.load(&b.bits, place_b.at);
+        place_a.at -= start_a;
+        place_b.at -= start_b;
+        let mut done = 0;
+        let slots_a = times_a.iter_mut().zip(values_a.iter_mut());
+        let slots_b = times_b.iter_mut().zip(values_b.iter_mut());
         for ((time_a, value_a), (time_b, value_b)) in slots_a.zip(slots_b) {
-            let Some(next) = state_a.next_fast::<false>(block_a, 0) else { break };
-            state_a = next;
-            let sample = next.sample();
-            (*time_a, *value_a) = (sample.timestamp_ms, sample.value);
-            done_a += 1;
-            let Some(next) = state_b.next_fast::<false>(block_b, 0) else { break };
-            state_b = next;
-            let sample = next.sample();
-            (*time_b, *value_b) = (sample.timestamp_ms, sample.value);
-            done_b += 1;
+            let Some(step) = S::step(place_a, block_a) else { break };
+            let next_a = step.next;
+            (*time_a, *value_a) = (step.dod_ms, f64::from_bits(step.xor));
+            let Some(step) = S::step(place_b, block_b) else { break };
+            (place_a, place_b) = (next_a, step.next);
+            (*time_b, *value_b) = (step.dod_ms, f64::from_bits(step.xor));
+            done += 1;
         }
-        (a.take_run(state_a, start_a, done_a).unwrap_or(0), b.take_run(state_b, start_b, done_b).unwrap_or(0))
+        let times_a = times_a.get_mut(..done).unwrap_or_default();
+        let times_b = times_b.get_mut(..done).unwrap_or_default();
+        (
+            a.take_run::<false>(place_a, start_a, times_a, values_a, &mut []).unwrap_or(0),
+            b.take_run::<false>(place_b, start_b, times_b, values_b, &mut []).unwrap_or(0),
+        )
     }
 }
 
