@@ -198,6 +198,14 @@ fn block_folders(path: &Path, findings: &mut Vec<Finding>) -> Result<Vec<PathBuf
                 entry.path().display().to_string(),
                 message,
             ));
+        } else if entry.path().join("meta.json").exists() {
+            findings.push(Finding::new(
+                Severity::Skipped,
+                "foreign-name",
+                entry.path().display().to_string(),
+                "a block in a folder whose name is no ULID; give it as a SOURCE of its own to read it",
+            ));
+            hints.push(entry.path());
         } else if holds_blocks(&entry.path()) {
             hints.push(entry.path());
         }

@@ -48,8 +48,11 @@ impl Findings {
     const KEPT: usize = 100;
 
     /// Adds a finding. Of many, the worse ones are kept and the others counted: what is broken is never
-    /// pushed out by what is normal.
+    /// pushed out by what is normal. The same thing found again, by another unit or chunk, is one finding.
     pub fn push(&mut self, finding: Finding) {
+        if self.list.contains(&finding) {
+            return;
+        }
         if self.list.len() < Self::KEPT {
             self.list.push(finding);
             return;
