@@ -12,6 +12,7 @@ use tsdb_reader::matcher::{Matcher, SelectorError, parse_selector};
 
 use crate::blocks::OpenBlock;
 use crate::dest::{BlockRecord, Dest, DestError, DestPlan, Manifest, Opened, UnitRecord};
+use crate::distribute::PlanError;
 use crate::discover::{DiscoverError, Found, discover};
 use crate::error::error_chain;
 use crate::finding::{Finding, Findings, Severity};
@@ -83,6 +84,9 @@ pub enum ConvertError {
         /// The first of them.
         first: String,
     },
+    /// The plan given cannot be used.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
     /// Asked to stop.
     #[error("stopped; committed units stay, run the same command again to go on from there")]
     Stopped,
@@ -102,6 +106,7 @@ pub struct RunOptions {
 }
 
 /// The plan of a run, with what is open for it.
+#[derive(Debug)]
 pub struct Planned {
     /// Blocks to read.
     pub blocks: Vec<OpenBlock>,
@@ -213,29 +218,76 @@ pub fn convert(
     let Opened { dest, plan: known, manifest } = Dest::open(root, options)?;
     let ledger = manifest.map(|manifest| manifest.ledger).unwrap_or_default();
     let planned = plan_units(sources, options, known.as_ref(), ledger)?;
-    let Planned { blocks, units, shard_bounds, ledger, mut findings, asked } = planned;
     if run.strict {
-        refuse_broken(&blocks, &findings)?;
+        refuse_broken(&planned.blocks, &planned.findings)?;
     }
     if known.is_none() {
-        let plan = DestPlan {
-            format_version: FORMAT_VERSION.to_owned(),
-            options: options.clone(),
-            shard_bounds: shard_bounds.clone(),
-        };
-        dest.write_plan(&plan)?;
+        dest.write_plan(&dest_plan(&planned, options))?;
     }
-    let before: BTreeMap<String, UnitRecord> =
-        dest.units()?.into_iter().map(|unit| (unit.unit.clone(), unit)).collect();
+    let before = units_by_name(&dest)?;
     dest.sweep(&before.values().cloned().collect::<Vec<_>>())?;
 
+    let work = UnitsWork { dest: &dest, planned: &planned, options, run, encoder: &encoder, slices_in_flight };
+    let done = run_units(&work, &planned.units, &before, progress, stop)?;
+    let all = dest.units()?;
+    if let Err(error) = dest.check_identities(&all) {
+        return Err(name_series(error, &planned.blocks).into());
+    }
+    let report = report(&planned, options, done);
+    let published = Published { options: options.clone(), shard_bounds: planned.shard_bounds, ledger: planned.ledger };
+    publish(&dest, &encoder, published, &report, all)?;
+    Ok(report)
+}
+
+/// What is chosen once for a DEST.
+pub(crate) fn dest_plan(planned: &Planned, options: &ConvertOptions) -> DestPlan {
+    DestPlan {
+        format_version: FORMAT_VERSION.to_owned(),
+        options: options.clone(),
+        shard_bounds: planned.shard_bounds.clone(),
+    }
+}
+
+pub(crate) fn units_by_name(dest: &Dest) -> Result<BTreeMap<String, UnitRecord>, DestError> {
+    Ok(dest.units()?.into_iter().map(|unit| (unit.unit.clone(), unit)).collect())
+}
+
+/// What converting units takes.
+pub(crate) struct UnitsWork<'a> {
+    pub dest: &'a Dest,
+    pub planned: &'a Planned,
+    pub options: &'a ConvertOptions,
+    pub run: &'a RunOptions,
+    pub encoder: &'a Encoder,
+    pub slices_in_flight: usize,
+}
+
+/// What became of units.
+pub(crate) struct DoneUnits {
+    /// Their records as DEST has them now.
+    pub records: Vec<UnitRecord>,
+    /// How many ended how.
+    pub counts: UnitCounts,
+    /// Units that are kept as they were.
+    pub frozen: Vec<String>,
+}
+
+/// Converts and commits those of `units` that DEST does not have yet; `before` is what it has.
+pub(crate) fn run_units(
+    work: &UnitsWork<'_>,
+    units: &[Unit],
+    before: &BTreeMap<String, UnitRecord>,
+    progress: &Progress,
+    stop: &AtomicBool,
+) -> Result<DoneUnits, ConvertError> {
+    let UnitsWork { dest, planned, options, run, encoder, slices_in_flight } = *work;
     progress.samples_expected.store(units.iter().map(|unit| unit.weight).sum(), Ordering::Relaxed);
     let mut counts = UnitCounts::default();
     let mut of_run: BTreeMap<String, UnitRecord> = BTreeMap::new();
     let mut to_do = Vec::new();
-    for unit in &units {
+    for unit in units {
         match before.get(&unit.unit) {
-            Some(done) if is_done(&dest, done, unit) => {
+            Some(done) if is_done(dest, done, unit) => {
                 counts.skipped += 1;
                 progress.samples_read.fetch_add(done.tally.read, Ordering::Relaxed);
                 of_run.insert(unit.unit.clone(), done.clone());
@@ -247,7 +299,10 @@ pub fn convert(
     let commit = |unit: &Unit, mut output: UnitOutput| -> Result<(), ConvertError> {
         let old = before.get(&unit.unit);
         let (record, frozen) = match old {
-            Some(old) if old.shrinks_to(&output.tally) => (old.clone(), true),
+            Some(old) if old.shrinks_to(&output.tally) => {
+                dest.mark_frozen(unit)?;
+                (old.clone(), true)
+            }
             _ => {
                 let UnitOutput { parts, tally, findings, .. } = output;
                 (dest.commit(unit, parts, tally, findings, &mut output.identities, old)?, false)
@@ -257,18 +312,18 @@ pub fn convert(
         Ok(())
     };
     let wanted = Wanted {
-        bounds: asked,
-        asked,
+        bounds: planned.asked,
+        asked: planned.asked,
         writable: TimeBounds::ROWS,
         drop_stale: options.stale_markers == StaleMarkers::Drop,
     };
     let sort_budget_bytes =
         usize::try_from(run.memory_limit / 8).unwrap_or(usize::MAX) / (run.threads.max(1) * 2);
     let work = Work {
-        blocks: &blocks,
-        shards: &Shard::between(&shard_bounds),
-        encoder: &encoder,
-        root,
+        blocks: &planned.blocks,
+        shards: &Shard::between(&planned.shard_bounds),
+        encoder,
+        root: dest.root(),
         wanted,
         walk: Walk { order: Order::Metric, temp_dir: &run.temp_dir, sort_budget_bytes },
         allow_merge: options.allow_merge,
@@ -281,36 +336,56 @@ pub fn convert(
     };
     pipeline::run(&work, to_do.into_iter())?;
 
+    let mut frozen_units = Vec::new();
     for (record, frozen) in committed.into_inner().unwrap_or_else(PoisonError::into_inner) {
         if frozen {
             counts.frozen += 1;
-            let message = "the input holds fewer samples than what is published, so the published unit stays";
-            findings.push(Finding::new(Severity::Note, "frozen-unit", &record.unit, message));
+            frozen_units.push(record.unit.clone());
         } else {
             counts.done += 1;
         }
         of_run.insert(record.unit.clone(), record);
     }
-    let all = dest.units()?;
-    if let Err(error) = dest.check_identities(&all) {
-        return Err(name_series(error, &blocks).into());
+    Ok(DoneUnits { records: of_run.into_values().collect(), counts, frozen: frozen_units })
+}
+
+/// The report of a run over blocks.
+pub(crate) fn report(planned: &Planned, options: &ConvertOptions, done: DoneUnits) -> Report {
+    let mut findings = planned.findings.clone();
+    for unit in &done.frozen {
+        let message = "the input holds fewer samples than what is published, so the published unit stays";
+        findings.push(Finding::new(Severity::Note, "frozen-unit", unit, message));
     }
-    let of_run: Vec<UnitRecord> = of_run.into_values().collect();
-    let whole = options.selectors.is_empty() && asked == TimeBounds::ALL;
-    let report = Report::new(&of_run, &blocks, findings, counts, whole);
+    let whole = options.selectors.is_empty() && planned.asked == TimeBounds::ALL;
+    Report::new(&done.records, block_records(&planned.blocks), findings, done.counts, whole)
+}
+
+/// What a manifest says besides the report and the units.
+pub(crate) struct Published {
+    pub options: ConvertOptions,
+    pub shard_bounds: Vec<String>,
+    pub ledger: Ledger,
+}
+
+/// Writes the manifest over all units of DEST, whose series ids were checked.
+pub(crate) fn publish(
+    dest: &Dest,
+    encoder: &Encoder,
+    published: Published,
+    report: &Report,
+    units: Vec<UnitRecord>,
+) -> Result<(), DestError> {
     let label_columns = encoder.label_columns().iter();
-    let manifest = Manifest {
+    dest.write_manifest(&Manifest {
         format_version: FORMAT_VERSION.to_owned(),
-        options: options.clone(),
-        shard_bounds,
+        options: published.options,
+        shard_bounds: published.shard_bounds,
         label_columns: label_columns.map(|at| (at.label.clone(), at.column.clone())).collect(),
-        ledger,
+        ledger: published.ledger,
         blocks: report.blocks.clone(),
         findings: report.findings.clone(),
-        units: all,
-    };
-    dest.write_manifest(&manifest)?;
-    Ok(report)
+        units,
+    })
 }
 
 /// A unit is done when nothing that shapes it has changed; one with losses is tried again.
@@ -319,7 +394,7 @@ fn is_done(dest: &Dest, done: &UnitRecord, unit: &Unit) -> bool {
     done.fingerprint == unit.fingerprint && lossless && dest.is_whole(done)
 }
 
-fn slices_in_flight(run: &RunOptions) -> Result<usize, ConvertError> {
+pub(crate) fn slices_in_flight(run: &RunOptions) -> Result<usize, ConvertError> {
     let needed = BASE_BYTES + SLICE_BYTES;
     // An eighth is for sorting.
     let usable = run.memory_limit / 8 * 7;
@@ -351,7 +426,7 @@ fn name_series(error: DestError, blocks: &[OpenBlock]) -> DestError {
     DestError::Collision { series_id, series }
 }
 
-fn refuse_broken(blocks: &[OpenBlock], findings: &Findings) -> Result<(), ConvertError> {
+pub(crate) fn refuse_broken(blocks: &[OpenBlock], findings: &Findings) -> Result<(), ConvertError> {
     let mut broken: Vec<Finding> =
         findings.list.iter().filter(|finding| finding.severity == Severity::Broken).cloned().collect();
     for block in blocks {
@@ -368,8 +443,8 @@ fn refuse_broken(blocks: &[OpenBlock], findings: &Findings) -> Result<(), Conver
     }
 }
 
-/// What the manifest and the report say of each block.
-pub(crate) fn block_records(blocks: &[OpenBlock], read: &BTreeMap<String, u64>) -> Vec<BlockRecord> {
+/// What the manifest and the report say of each block, before anything is read.
+pub(crate) fn block_records(blocks: &[OpenBlock]) -> Vec<BlockRecord> {
     let record = |block: &OpenBlock| {
         let meta = block.block.meta();
         let ulid = meta.ulid.to_string();
@@ -378,7 +453,7 @@ pub(crate) fn block_records(blocks: &[OpenBlock], read: &BTreeMap<String, u64>) 
             min_time_ms: meta.min_time_ms,
             max_time_ms: meta.max_time_ms,
             samples: meta.stats.num_samples,
-            read: read.get(&ulid).copied().unwrap_or_default(),
+            read: 0,
             ulid,
         }
     };

@@ -67,6 +67,12 @@ pub enum DestError {
         /// Its format.
         found: String,
     },
+    /// Nothing was planned for it.
+    #[error("DEST {} has no plan; run `promblock plan` for it first", path.display())]
+    NoPlan {
+        /// The folder.
+        path: PathBuf,
+    },
     /// Another run is at work.
     #[error("another promblock is writing to DEST {}; wait until it has ended", path.display())]
     Locked {
@@ -237,39 +243,82 @@ impl Dest {
             return Err(DestError::NotOurs { path: root.to_owned() });
         }
         fs::create_dir_all(own.join("units")).map_err(io_error("create", &own))?;
-        let lock_path = own.join("lock");
-        let lock = File::create(&lock_path).map_err(io_error("create", &lock_path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(DestError::Locked { path: root.to_owned() }),
-            Err(TryLockError::Error(source)) => return Err(io_error("lock", &lock_path)(source)),
-        }
-        let dest = Self { root: root.to_owned(), _lock: lock };
-        let plan: Option<DestPlan> = read_json(&own.join("plan.json"))?;
-        if let Some(plan) = &plan {
-            dest.check_plan(plan, options)?;
-        }
-        let manifest = read_json(&own.join("manifest.json"))?;
+        let dest = Self::lock(root, File::try_lock)?;
+        let (plan, manifest) = Self::peek(root, Some(options))?;
         Ok(Opened { dest, plan, manifest })
     }
 
-    fn check_plan(&self, plan: &DestPlan, options: &ConvertOptions) -> Result<(), DestError> {
-        if plan.format_version != FORMAT_VERSION {
-            return Err(DestError::OtherFormat {
-                path: self.root.clone(),
-                found: plan.format_version.clone(),
-            });
+    /// Opens a folder that has a plan, to convert some of its units while others may do the same.
+    pub fn join(root: &Path) -> Result<Opened, DestError> {
+        Self::open_planned(root, File::try_lock_shared)
+    }
+
+    /// Opens a folder that has a plan, with the options it was made with.
+    pub fn reopen(root: &Path) -> Result<Opened, DestError> {
+        Self::open_planned(root, File::try_lock)
+    }
+
+    fn open_planned(
+        root: &Path,
+        lock: impl FnOnce(&File) -> Result<(), TryLockError>,
+    ) -> Result<Opened, DestError> {
+        if !root.join(OWN_FOLDER).join("plan.json").exists() {
+            return Err(DestError::NoPlan { path: root.to_owned() });
         }
-        let mut differences = options.differences(&plan.options);
-        if let Some(shards) = options.shards
-            && plan.options.shards != Some(shards)
-        {
-            differences.push(format!("shards: {shards} asked for, {} in DEST", plan.shard_bounds.len() + 1));
+        let dest = Self::lock(root, lock)?;
+        let (plan, manifest) = Self::peek(root, None)?;
+        Ok(Opened { dest, plan, manifest })
+    }
+
+    fn lock(root: &Path, lock: impl FnOnce(&File) -> Result<(), TryLockError>) -> Result<Self, DestError> {
+        let path = root.join(OWN_FOLDER).join("lock");
+        let file = File::create(&path).map_err(io_error("create", &path))?;
+        match lock(&file) {
+            Ok(()) => Ok(Self { root: root.to_owned(), _lock: file }),
+            Err(TryLockError::WouldBlock) => Err(DestError::Locked { path: root.to_owned() }),
+            Err(TryLockError::Error(source)) => Err(io_error("lock", &path)(source)),
         }
-        if differences.is_empty() {
-            return Ok(());
+    }
+
+    /// What a DEST holds, without opening it; refused when it was made with other options than these.
+    pub fn peek(
+        root: &Path,
+        options: Option<&ConvertOptions>,
+    ) -> Result<(Option<DestPlan>, Option<Manifest>), DestError> {
+        let own = root.join(OWN_FOLDER);
+        let plan: Option<DestPlan> = read_json(&own.join("plan.json"))?;
+        if let Some(plan) = &plan {
+            check_plan(root, plan, options)?;
+        } else if !is_free(root)? {
+            return Err(DestError::NotOurs { path: root.to_owned() });
         }
-        Err(DestError::OtherOptions { path: self.root.clone(), differences })
+        Ok((plan, read_json(&own.join("manifest.json"))?))
+    }
+
+    /// Takes units for this process alone until the files returned are dropped.
+    pub fn lock_units(&self, units: &[Unit]) -> Result<Vec<File>, DestError> {
+        let lock = |unit: &Unit| {
+            let path = self.own_folder().join(format!("units/{}.lock", unit.unit));
+            let file = File::create(&path).map_err(io_error("create", &path))?;
+            match file.try_lock() {
+                Ok(()) => Ok(file),
+                Err(TryLockError::WouldBlock) => Err(DestError::Locked { path: self.root.clone() }),
+                Err(TryLockError::Error(source)) => Err(io_error("lock", &path)(source)),
+            }
+        };
+        units.iter().map(lock).collect()
+    }
+
+    /// Records that a unit was converted again and kept as it was, since less was there.
+    pub fn mark_frozen(&self, unit: &Unit) -> Result<(), DestError> {
+        self.write(&format!("units/{}.frozen", unit.unit), unit.fingerprint.as_bytes())
+    }
+
+    /// True when DEST has what `unit` asks for: its record, or an older one that holds more.
+    pub fn has(&self, unit: &Unit, record: Option<&UnitRecord>) -> bool {
+        let Some(record) = record.filter(|record| self.is_whole(record)) else { return false };
+        let frozen = || fs::read(self.own_folder().join(format!("units/{}.frozen", unit.unit)));
+        record.fingerprint == unit.fingerprint || frozen().is_ok_and(|by| by == unit.fingerprint.as_bytes())
     }
 
     /// The folder.
@@ -460,6 +509,26 @@ impl Dest {
             io_error("write", &path)(source)
         })
     }
+}
+
+fn check_plan(root: &Path, plan: &DestPlan, options: Option<&ConvertOptions>) -> Result<(), DestError> {
+    if plan.format_version != FORMAT_VERSION {
+        return Err(DestError::OtherFormat {
+            path: root.to_owned(),
+            found: plan.format_version.clone(),
+        });
+    }
+    let Some(options) = options else { return Ok(()) };
+    let mut differences = options.differences(&plan.options);
+    if let Some(shards) = options.shards
+        && plan.options.shards != Some(shards)
+    {
+        differences.push(format!("shards: {shards} asked for, {} in DEST", plan.shard_bounds.len() + 1));
+    }
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(DestError::OtherOptions { path: root.to_owned(), differences })
 }
 
 fn identities_in(bytes: &[u8]) -> impl Iterator<Item = SeriesIdentity> + '_ {

@@ -2,8 +2,6 @@
 
 use serde::Serialize;
 
-use crate::blocks::OpenBlock;
-use crate::convert::block_records;
 use crate::dest::{BlockRecord, UnitRecord};
 use crate::finding::{Finding, Findings, Severity};
 use crate::tally::Tally;
@@ -53,7 +51,7 @@ impl Report {
     /// Sums up `units`; `whole` when all series and all of time were asked for.
     pub fn new(
         units: &[UnitRecord],
-        blocks: &[OpenBlock],
+        mut blocks: Vec<BlockRecord>,
         mut findings: Findings,
         counts: UnitCounts,
         whole: bool,
@@ -75,7 +73,9 @@ impl Report {
                 }
             }
         }
-        let blocks = block_records(blocks, &samples.read_by_block);
+        for block in &mut blocks {
+            block.read = samples.read_by_block.get(&block.ulid).copied().unwrap_or_default();
+        }
         if whole && counts.skipped == 0 {
             for block in blocks.iter().filter(|block| block.read != block.samples) {
                 let message = format!(

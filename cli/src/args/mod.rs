@@ -1,0 +1,476 @@
+//! Arguments: what the command line may say. Each command turns its part into the options of the library once.
+
+pub mod values;
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+use tsdb_converter::convert::RunOptions;
+use tsdb_converter::options::{ConvertOptions, StaleMarkers};
+use tsdb_converter::relabel::LabelOptions;
+use tsdb_converter::sink::{Compression, Format, Layout, OutputOptions, Profile};
+use tsdb_converter::time::PartitionBy;
+
+use values::{Shards, choice, label, shards, size_bytes, time_ms};
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 all done; 1 done, with losses or broken input that the report names; 2 failed or misused, nothing new is
+published; 130 and 143 stopped by SIGINT and SIGTERM.";
+
+/// Prometheus TSDB blocks to Parquet or NDJSON that BigQuery loads as it is.
+#[derive(Debug, Parser)]
+#[command(name = "promblock", version, styles = STYLES, after_help = EXIT_CODES, max_term_width = 110)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// How to talk.
+    #[command(flatten)]
+    pub talk: TalkArgs,
+}
+
+/// How to talk; for every command.
+#[derive(Debug, Clone, Copy, clap::Args)]
+#[command(next_help_heading = "Messages")]
+pub struct TalkArgs {
+    /// Say nothing but errors on standard error, and show no progress
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more on standard error
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// Form of the messages on standard error
+    #[arg(long, global = true, value_name = "FORM", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+/// Form of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Convert blocks to Parquet or NDJSON
+    Convert(Box<ConvertArgs>),
+    /// Show what blocks hold: series, samples, encodings, the biggest metrics and labels
+    Inspect(InspectArgs),
+    /// Check every checksum, order, reference, count and time of blocks
+    Verify(VerifyArgs),
+    /// Print samples as text
+    Dump(DumpArgs),
+    /// Print the schema of the output tables for the options given
+    Schema(SchemaArgs),
+    /// List the units of work of a conversion, one JSON line each, to spread them over machines
+    Plan(PlanArgs),
+    /// Publish a conversion whose units were converted with `convert --unit`
+    Commit(CommitArgs),
+    /// Print a completion script
+    Completions {
+        /// For which shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// Where blocks are.
+#[derive(Debug, clap::Args)]
+pub struct SourceArgs {
+    /// A block folder (meta.json, index, chunks), or a folder of blocks: snapshot, data directory, bucket on disk
+    #[arg(value_name = "SOURCE", required = true, value_hint = ValueHint::DirPath)]
+    pub sources: Vec<PathBuf>,
+}
+
+/// Which samples.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Which samples")]
+pub struct SelectArgs {
+    /// Only series that this PromQL selector matches; repeatable, series of any of them
+    #[arg(long = "match", value_name = "SELECTOR")]
+    pub selectors: Vec<String>,
+    /// Only samples from this time on: RFC 3339, or milliseconds since the epoch
+    #[arg(long, value_name = "TIME", value_parser = time_ms, allow_hyphen_values = true)]
+    pub min_time: Option<i64>,
+    /// Only samples before this time
+    #[arg(long, value_name = "TIME", value_parser = time_ms, allow_hyphen_values = true)]
+    pub max_time: Option<i64>,
+}
+
+impl SelectArgs {
+    fn is_given(&self) -> bool {
+        !self.selectors.is_empty() || self.min_time.is_some() || self.max_time.is_some()
+    }
+}
+
+/// What files look like.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Output")]
+pub struct OutputArgs {
+    /// File format
+    #[arg(long, value_name = "FORMAT", value_parser = choice::<Format>(FORMATS), hide_possible_values = false)]
+    pub format: Option<Format>,
+    /// Where labels stand
+    #[arg(long, value_name = "LAYOUT", value_parser = choice::<Layout>(LAYOUTS))]
+    pub layout: Option<Layout>,
+    /// Parquet encodings
+    #[arg(long, value_name = "PROFILE", value_parser = choice::<Profile>(PROFILES))]
+    pub profile: Option<Profile>,
+    /// Compression: zstd, snappy or none for Parquet; gzip, zstd or none for NDJSON
+    #[arg(long, value_name = "CODEC", value_parser = choice::<Compression>(COMPRESSIONS))]
+    pub compression: Option<Compression>,
+    /// Level of the compression [default: 1]
+    #[arg(long, value_name = "LEVEL")]
+    pub compression_level: Option<i32>,
+    /// Labels that get a column of their own
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub label_columns: Vec<String>,
+    /// Size at which a file ends, as stored [default: 256MiB]
+    #[arg(long, value_name = "SIZE", value_parser = size_bytes)]
+    pub target_file_size: Option<u64>,
+}
+
+const FORMATS: &[(&str, &str)] =
+    &[("parquet", "Apache Parquet (default)"), ("ndjson", "One JSON object per line")];
+const LAYOUTS: &[(&str, &str)] = &[
+    ("star", "In table series, joined by series_id: five times fewer bytes per query (default)"),
+    ("flat", "In every row as well: no join"),
+];
+const PROFILES: &[(&str, &str)] = &[
+    ("bigquery", "PLAIN and dictionary: safe everywhere (default)"),
+    ("compact", "DELTA_BINARY_PACKED and BYTE_STREAM_SPLIT: smaller and faster"),
+];
+const COMPRESSIONS: &[(&str, &str)] = &[
+    ("zstd", "Zstandard (default of Parquet)"),
+    ("snappy", "Snappy, Parquet only"),
+    ("gzip", "Gzip, NDJSON only (default there)"),
+    ("none", "None"),
+];
+const PARTITIONS: &[(&str, &str)] = &[
+    ("day", "dt=2026-11-20 (default)"),
+    ("hour", "dt=2026-11-20T05"),
+    ("month", "dt=2026-11"),
+    ("none", "No partitions"),
+];
+const STALE_MARKERS: &[(&str, &str)] =
+    &[("keep", "Rows with a null value (default)"), ("drop", "No rows; counted in the report")];
+
+impl OutputArgs {
+    fn is_given(&self) -> bool {
+        let Self { format, layout, profile, compression, compression_level, label_columns, target_file_size } = self;
+        format.is_some()
+            || layout.is_some()
+            || profile.is_some()
+            || compression.is_some()
+            || compression_level.is_some()
+            || !label_columns.is_empty()
+            || target_file_size.is_some()
+    }
+
+    /// As the library takes them.
+    pub fn options(&self) -> OutputOptions {
+        let defaults = OutputOptions::new(self.format.unwrap_or_default());
+        OutputOptions {
+            layout: self.layout.unwrap_or_default(),
+            profile: self.profile.unwrap_or_default(),
+            compression: self.compression.unwrap_or(defaults.compression),
+            compression_level: self.compression_level,
+            label_columns: self.label_columns.clone(),
+            target_file_size_bytes: self.target_file_size.unwrap_or(defaults.target_file_size_bytes),
+            ..defaults
+        }
+    }
+}
+
+/// How rows are cut and labels changed.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Labels and partitions")]
+pub struct ShapeArgs {
+    /// Labels to remove
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', conflicts_with = "keep_labels")]
+    pub drop_labels: Vec<String>,
+    /// Labels to keep, besides the metric name
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub keep_labels: Vec<String>,
+    /// A label to add to every series; repeatable
+    #[arg(long, value_name = "NAME=VALUE", value_parser = label)]
+    pub add_label: Vec<(String, String)>,
+    /// Write series that become equal through dropped or kept labels as one
+    #[arg(long)]
+    pub allow_merge: bool,
+    /// What to do with stale markers
+    #[arg(long, value_name = "WHAT", value_parser = choice::<StaleMarkers>(STALE_MARKERS))]
+    pub stale_markers: Option<StaleMarkers>,
+    /// How output is cut by time (UTC)
+    #[arg(long, value_name = "BY", value_parser = choice::<PartitionBy>(PARTITIONS))]
+    pub partition_by: Option<PartitionBy>,
+    /// Shards of each partition: a number, or auto for as many as fill a target file each [default: auto]
+    #[arg(long, value_name = "N", value_parser = shards)]
+    pub shards: Option<Shards>,
+}
+
+impl ShapeArgs {
+    fn is_given(&self) -> bool {
+        let Self { drop_labels, keep_labels, add_label, allow_merge, stale_markers, partition_by, shards } = self;
+        !(drop_labels.is_empty() && keep_labels.is_empty() && add_label.is_empty())
+            || *allow_merge
+            || stale_markers.is_some()
+            || partition_by.is_some()
+            || shards.is_some()
+    }
+}
+
+/// All that shapes the output of a conversion.
+#[derive(Debug, clap::Args)]
+pub struct ShapingArgs {
+    /// Which samples.
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// What files look like.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// How rows are cut and labels changed.
+    #[command(flatten)]
+    pub shape: ShapeArgs,
+}
+
+impl ShapingArgs {
+    /// True when any of the flags is there.
+    pub fn is_given(&self) -> bool {
+        self.select.is_given() || self.output.is_given() || self.shape.is_given()
+    }
+
+    /// As the library takes them.
+    pub fn options(&self) -> ConvertOptions {
+        let shape = &self.shape;
+        ConvertOptions {
+            output: self.output.options(),
+            partition_by: shape.partition_by.unwrap_or_default(),
+            shards: shape.shards.and_then(|Shards(number)| number),
+            labels: LabelOptions {
+                drop: shape.drop_labels.iter().cloned().collect(),
+                keep: shape.keep_labels.iter().cloned().collect(),
+                add: shape.add_label.iter().cloned().collect::<BTreeMap<_, _>>(),
+            },
+            allow_merge: shape.allow_merge,
+            selectors: self.select.selectors.clone(),
+            min_time_ms: self.select.min_time,
+            max_time_ms: self.select.max_time,
+            stale_markers: shape.stale_markers.unwrap_or_default(),
+        }
+    }
+}
+
+/// What a run may use.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Resources")]
+pub struct ResourceArgs {
+    /// Memory to use at most, besides pages of mapped files
+    #[arg(long, value_name = "SIZE", value_parser = size_bytes, default_value = "512MiB")]
+    pub memory_limit: u64,
+    /// Folder for what does not fit [default: the system's]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub temp_dir: Option<PathBuf>,
+}
+
+impl ResourceArgs {
+    /// The folder for what does not fit.
+    pub fn temp_dir(&self) -> PathBuf {
+        self.temp_dir.clone().unwrap_or_else(std::env::temp_dir)
+    }
+}
+
+const CONVERT_EXAMPLES: &str = "\
+Examples:
+  promblock convert /var/lib/prometheus/data --to out
+  promblock convert snapshot/ --to out --match '{job=\"node\"}' --min-time 2026-11-01T00:00:00Z
+  promblock convert blocks/ --to out --format ndjson --layout flat --label-columns job,instance
+
+A rerun converts only what is new or has changed. DEST/_promblock/manifest.json lists what is published.";
+
+/// `promblock convert`
+#[derive(Debug, clap::Args)]
+#[command(after_help = CONVERT_EXAMPLES)]
+pub struct ConvertArgs {
+    /// Where blocks are.
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// DEST: a new folder, an empty one, or one of an earlier conversion with the same options
+    #[arg(long, value_name = "DEST", value_hint = ValueHint::DirPath)]
+    pub to: PathBuf,
+    /// What shapes the output.
+    #[command(flatten)]
+    pub shaping: ShapingArgs,
+    /// What the run may use.
+    #[command(flatten)]
+    pub resources: ResourceArgs,
+    /// Workers [default: one per core]
+    #[arg(long, value_name = "N", help_heading = "Resources")]
+    pub threads: Option<NonZeroUsize>,
+    /// Verify every block first, and write nothing if anything is broken
+    #[arg(long)]
+    pub strict: bool,
+    /// Print what would be done, with estimated rows and bytes
+    #[arg(long, conflicts_with = "unit")]
+    pub dry_run: bool,
+    /// Convert just the units in FILE: lines of `promblock plan`, made for this DEST, which has the options
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub unit: Option<PathBuf>,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl ConvertArgs {
+    /// Options that do not shape the output.
+    pub fn run_options(&self) -> RunOptions {
+        let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        RunOptions {
+            threads: self.threads.map_or_else(cores, NonZeroUsize::get),
+            memory_limit: self.resources.memory_limit,
+            temp_dir: self.resources.temp_dir(),
+            strict: self.strict,
+        }
+    }
+}
+
+/// `promblock inspect`
+#[derive(Debug, clap::Args)]
+pub struct InspectArgs {
+    /// Where blocks are.
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Only series that this PromQL selector matches; repeatable, series of any of them
+    #[arg(long = "match", value_name = "SELECTOR")]
+    pub selectors: Vec<String>,
+    /// Metrics and labels to list
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub top: usize,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `promblock verify`
+#[derive(Debug, clap::Args)]
+pub struct VerifyArgs {
+    /// Where blocks are.
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Print each finding as a JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Forms of `promblock dump`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DumpForm {
+    /// As promtool tsdb dump prints it: {labels} value timestamp-in-ms
+    Prom,
+    /// OpenMetrics text, without stale markers; timestamps in seconds
+    Openmetrics,
+    /// One JSON object per sample
+    Ndjson,
+}
+
+const DUMP_EXAMPLES: &str = "\
+Examples:
+  promblock dump data/ --match up | head
+  promblock dump data/01JX0000000000000000000000 --format ndjson --min-time 2026-11-20T00:00:00Z";
+
+/// `promblock dump`
+#[derive(Debug, clap::Args)]
+#[command(after_help = DUMP_EXAMPLES)]
+pub struct DumpArgs {
+    /// Where blocks are.
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Form of the lines
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = DumpForm::Prom)]
+    pub format: DumpForm,
+    /// Which samples.
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// What the run may use.
+    #[command(flatten)]
+    pub resources: ResourceArgs,
+}
+
+/// Forms of `promblock schema`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaForm {
+    /// Schema file of bq load and bq mk
+    Bigquery,
+    /// CREATE TABLE statements of BigQuery
+    Ddl,
+    /// Field names and types of Arrow, which are those of the Parquet files
+    Arrow,
+}
+
+/// `promblock schema`
+#[derive(Debug, clap::Args)]
+pub struct SchemaArgs {
+    /// Form
+    #[arg(long = "as", value_name = "FORM", value_enum, default_value_t = SchemaForm::Bigquery)]
+    pub form: SchemaForm,
+    /// Only this table: samples, histograms or series
+    #[arg(long, value_name = "TABLE", value_parser = ["samples", "histograms", "series"])]
+    pub table: Option<String>,
+    /// What files look like.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+const PLAN_EXAMPLES: &str = "\
+Examples:
+  promblock plan blocks/ --to out > plan.ndjson
+  tail -n +2 plan.ndjson | split -n l/4 - units.
+  promblock convert blocks/ --to out --unit units.aa       (each on a machine of its own)
+  promblock commit out --plan plan.ndjson
+
+The first line describes the plan, each other line is a unit; weight is about the samples it reads.";
+
+/// `promblock plan`
+#[derive(Debug, clap::Args)]
+#[command(after_help = PLAN_EXAMPLES)]
+pub struct PlanArgs {
+    /// Where blocks are.
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// DEST, which the plan is made for; options and shards are recorded there
+    #[arg(long, value_name = "DEST", value_hint = ValueHint::DirPath)]
+    pub to: PathBuf,
+    /// What shapes the output.
+    #[command(flatten)]
+    pub shaping: ShapingArgs,
+}
+
+/// `promblock commit`
+#[derive(Debug, clap::Args)]
+pub struct CommitArgs {
+    /// DEST that the units were converted to
+    #[arg(value_name = "DEST", value_hint = ValueHint::DirPath)]
+    pub dest: PathBuf,
+    /// What `promblock plan` printed
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub plan: PathBuf,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+}

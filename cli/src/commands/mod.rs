@@ -1,0 +1,12 @@
+//! The commands, one file each. They read their arguments, call the library, print, and choose the exit code.
+
+pub mod commit;
+pub mod completions;
+pub mod convert;
+pub mod dump;
+pub mod inspect;
+pub mod man;
+pub mod plan;
+mod report;
+pub mod schema;
+pub mod verify;

@@ -1,0 +1,29 @@
+//! `promblock plan`: the units of a conversion, one JSON line each.
+
+use std::io::{self, BufWriter, Write};
+
+use tsdb_converter::distribute::plan;
+
+use crate::args::PlanArgs;
+use crate::exit::{DONE, Failure};
+use crate::messages::Messages;
+use crate::table::counted;
+
+/// Runs the command.
+pub fn run(args: &PlanArgs, messages: &Messages) -> Result<u8, Failure> {
+    let (header, planned) = plan(&args.source.sources, &args.to, &args.shaping.options())?;
+    messages.findings(&planned.findings);
+    let mut out = BufWriter::new(io::stdout().lock());
+    let mut line = |value: serde_json::Result<String>| match value {
+        Ok(line) => writeln!(out, "{line}"),
+        Err(error) => Err(error.into()),
+    };
+    line(serde_json::to_string(&header))?;
+    for unit in &planned.units {
+        line(serde_json::to_string(unit))?;
+    }
+    out.flush()?;
+    let units = counted(planned.units.len() as u64, "unit", "units");
+    messages.info(&format!("planned {units} over {}", counted(planned.blocks.len() as u64, "block", "blocks")));
+    Ok(DONE)
+}

@@ -1,0 +1,142 @@
+//! The report of a conversion, for people and as JSON.
+
+use std::io::{self, BufWriter, Write};
+use std::time::Duration;
+
+use serde::Serialize;
+use tsdb_converter::report::Report;
+use tsdb_converter::tally::{Loss, Tally};
+
+use crate::table::{Align, Table, count, counted, size};
+
+/// Prints anything as JSON.
+pub fn print_json(value: &impl Serialize) -> io::Result<()> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    serde_json::to_writer_pretty(&mut out, value)?;
+    writeln!(out)?;
+    out.flush()
+}
+
+/// Prints the reconciliation, the tables, and what happened in one sentence.
+pub fn print_report(report: &Report, took: Duration) -> io::Result<()> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    writeln!(out, "samples")?;
+    let mut lines = Table::new([("", Align::Left), ("", Align::Right)]);
+    for (name, samples) in terms(&report.samples) {
+        lines.push([name, count(samples)]);
+    }
+    let verdict = match (report.adds_up, report.samples.difference()) {
+        (true, _) => "adds up".to_owned(),
+        (false, difference) => format!("does not add up: {difference} samples are unaccounted for; please report this"),
+    };
+    lines.write_rows(&mut out)?;
+    writeln!(out, "  {verdict}")?;
+    if report.samples.conflicts > 0 {
+        writeln!(out, "  {} duplicates had another value than the sample written", count(report.samples.conflicts))?;
+    }
+    if report.samples.unreadable_chunks > 0 {
+        let chunks = counted(report.samples.unreadable_chunks, "chunk", "chunks");
+        writeln!(out, "  {chunks} could not be read; how many samples they held is not known")?;
+    }
+    if !report.tables.is_empty() {
+        writeln!(out, "\ntables")?;
+        let mut tables = Table::new([
+            ("table", Align::Left),
+            ("files", Align::Right),
+            ("rows", Align::Right),
+            ("size", Align::Right),
+        ]);
+        for table in &report.tables {
+            tables.push([table.table.clone(), count(table.files), count(table.rows), size(table.size_bytes)]);
+        }
+        tables.write(&mut out)?;
+    }
+    if !report.findings.is_empty() {
+        writeln!(out, "\nfindings")?;
+        for finding in &report.findings.list {
+            writeln!(out, "  {} {}: {}", finding.name, finding.place, finding.message)?;
+        }
+        if report.findings.more > 0 {
+            writeln!(out, "  and {} more", count(report.findings.more))?;
+        }
+    }
+    writeln!(out, "\n{}", sentence(report, took))?;
+    out.flush()
+}
+
+/// What became of the samples, so that the second line and those below it make up the first.
+fn terms(samples: &Tally) -> Vec<(String, u64)> {
+    let mut terms = vec![("read".to_owned(), samples.read)];
+    // In a run of all units these two are equal, and say nothing.
+    if samples.taken_over != samples.handed_over {
+        terms.push(("+ of chunks that other units count".to_owned(), samples.taken_over));
+        terms.push(("- written by other units".to_owned(), samples.handed_over));
+    }
+    terms.push(("= written".to_owned(), samples.written));
+    let mut add = |name: &str, samples: u64| {
+        if samples > 0 {
+            terms.push((format!("+ {name}"), samples));
+        }
+    };
+    add("deleted by tombstones", samples.tombstoned);
+    add("outside the time range", samples.outside_time_range);
+    add("duplicates", samples.duplicates);
+    add("stale markers dropped", samples.stale_dropped);
+    for (&loss, &lost) in &samples.lost {
+        add(&format!("lost: {}", loss_name(loss)), lost);
+    }
+    terms
+}
+
+/// A loss in words.
+pub fn loss_name(loss: Loss) -> &'static str {
+    match loss {
+        Loss::UndecodableChunk => "behind an error in their chunk",
+        Loss::TimestampOutOfRange => "time outside the years 1 to 9999",
+        Loss::OutsideBlockRange => "time outside the range of their block",
+        Loss::EncodingHistogram => "native histograms (encoding 2)",
+        Loss::EncodingFloatHistogram => "native float histograms (encoding 3)",
+        Loss::EncodingHistogramSt => "native histograms (encoding 5)",
+        Loss::EncodingFloatHistogramSt => "native float histograms (encoding 6)",
+        Loss::EncodingAggregate => "aggregates of a downsampled block",
+        Loss::EncodingUnknown => "unknown encoding",
+    }
+}
+
+fn sentence(report: &Report, took: Duration) -> String {
+    let (samples, units) = (&report.samples, report.units);
+    let files: u64 = report.tables.iter().map(|table| table.files).sum();
+    let bytes: u64 = report.tables.iter().map(|table| table.size_bytes).sum();
+    let mut sentence = format!(
+        "converted {}: {} read, {} written to {} ({})",
+        counted(report.blocks.len() as u64, "block", "blocks"),
+        counted(samples.read, "sample", "samples"),
+        counted(samples.written, "row", "rows"),
+        counted(files, "file", "files"),
+        size(bytes),
+    );
+    if samples.lost_samples() > 0 {
+        sentence.push_str(&format!(", {} lost", counted(samples.lost_samples(), "sample", "samples")));
+    }
+    if samples.unreadable_chunks > 0 {
+        sentence.push_str(&format!(", {} unreadable", counted(samples.unreadable_chunks, "chunk", "chunks")));
+    }
+    sentence.push_str(&format!("; {} done", counted(units.done, "unit", "units")));
+    if units.skipped > 0 {
+        sentence.push_str(&format!(", {} done before", count(units.skipped)));
+    }
+    if units.frozen > 0 {
+        sentence.push_str(&format!(", {} frozen", count(units.frozen)));
+    }
+    sentence.push_str(&format!(", in {}", duration(took)));
+    sentence
+}
+
+fn duration(took: Duration) -> String {
+    let seconds = took.as_secs();
+    match seconds {
+        0..=59 => format!("{:.1} s", took.as_secs_f64()),
+        60..=3599 => format!("{} min {:02} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {:02} min", seconds / 3600, seconds / 60 % 60),
+    }
+}

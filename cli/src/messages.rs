@@ -1,0 +1,113 @@
+//! Messages on standard error, as text or as JSON lines.
+
+use std::io::{self, Write};
+
+use jiff::Timestamp;
+use tsdb_converter::finding::{Finding, Findings, Severity};
+
+use crate::args::{LogFormat, TalkArgs};
+
+/// How loud a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Level {
+    Error,
+    Warning,
+    Info,
+    Detail,
+}
+
+/// Says things on standard error.
+#[derive(Debug, Clone, Copy)]
+pub struct Messages {
+    loudest: Level,
+    format: LogFormat,
+}
+
+impl Messages {
+    /// As the flags ask for.
+    pub fn new(talk: TalkArgs) -> Self {
+        let loudest = match (talk.quiet, talk.verbose) {
+            (true, _) => Level::Error,
+            (_, true) => Level::Detail,
+            _ => Level::Info,
+        };
+        Self { loudest, format: talk.log_format }
+    }
+
+    /// True when a progress bar is welcome.
+    pub fn wants_progress(&self) -> bool {
+        self.loudest >= Level::Info && self.format == LogFormat::Text
+    }
+
+    /// What made the command fail.
+    pub fn error(&self, message: &str) {
+        self.say(Level::Error, message, None);
+    }
+
+    /// What the user should know.
+    pub fn warning(&self, message: &str) {
+        self.say(Level::Warning, message, None);
+    }
+
+    /// What happened.
+    pub fn info(&self, message: &str) {
+        self.say(Level::Info, message, None);
+    }
+
+    /// What only the curious want to know.
+    pub fn detail(&self, message: &str) {
+        self.say(Level::Detail, message, None);
+    }
+
+    /// A finding, as loud as it is bad.
+    pub fn finding(&self, finding: &Finding) {
+        let level = match finding.severity {
+            Severity::Broken => Level::Warning,
+            Severity::Skipped | Severity::Note => Level::Detail,
+        };
+        self.say(level, &format!("{}: {}", finding.place, finding.message), Some(finding));
+    }
+
+    /// All of `findings`.
+    pub fn findings(&self, findings: &Findings) {
+        for finding in &findings.list {
+            self.finding(finding);
+        }
+        if findings.more > 0 {
+            self.warning(&format!("{} more findings", findings.more));
+        }
+    }
+
+    fn say(&self, level: Level, message: &str, finding: Option<&Finding>) {
+        if level > self.loudest {
+            return;
+        }
+        let line = match self.format {
+            LogFormat::Text => {
+                let prefix = match level {
+                    Level::Error => "error: ",
+                    Level::Warning => "warning: ",
+                    Level::Info | Level::Detail => "",
+                };
+                let name = finding.map(|finding| format!(" [{}]", finding.name)).unwrap_or_default();
+                format!("{prefix}{message}{name}\n")
+            }
+            LogFormat::Json => {
+                let level = match level {
+                    Level::Error => "error",
+                    Level::Warning => "warning",
+                    Level::Info => "info",
+                    Level::Detail => "detail",
+                };
+                let time = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
+                let mut line = serde_json::json!({ "time": time, "level": level, "message": message });
+                if let (Some(finding), Some(object)) = (finding, line.as_object_mut()) {
+                    object.insert("name".to_owned(), finding.name.clone().into());
+                }
+                format!("{line}\n")
+            }
+        };
+        // When nobody listens on standard error either, the exit code says it.
+        let _nobody_listens = io::stderr().lock().write_all(line.as_bytes());
+    }
+}
