@@ -350,7 +350,10 @@ impl Dest {
         let mut units = Vec::new();
         for entry in fs::read_dir(&folder).map_err(io_error("list", &folder))? {
             let path = entry.map_err(io_error("list", &folder))?.path();
-            if path.extension().is_some_and(|extension| extension == "json")
+            // What a killed run left under a temporary name is no commit.
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name.ends_with(".json")
+                && !name.starts_with(TEMPORARY_PREFIX)
                 && let Some(unit) = read_json(&path)?
             {
                 units.push(unit);

@@ -188,7 +188,10 @@ fn block_info(block: &OpenBlock) -> BlockInfo {
         max_time_ms: meta.max_time_ms,
         level: meta.compaction.level,
         resolution_ms: meta.resolution_ms(),
-        external_labels: meta.external_labels().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        external_labels: meta
+            .external_labels()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
         series: meta.stats.num_series,
         chunks: meta.stats.num_chunks,
         samples: meta.stats.num_samples,

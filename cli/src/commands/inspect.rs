@@ -2,8 +2,8 @@
 
 use std::io::{self, BufWriter, Write};
 
-use tsdb_converter::inspect::{Inspection, InspectOptions, MetricInfo, inspect};
 use tsdb_converter::finding::Severity;
+use tsdb_converter::inspect::{InspectOptions, Inspection, MetricInfo, inspect};
 use tsdb_converter::time::display_time;
 
 use super::report::print_json;
@@ -21,7 +21,11 @@ pub fn run(args: &InspectArgs, messages: &Messages) -> Result<u8, Failure> {
     };
     let inspection = inspect(&options)?;
     messages.findings(&inspection.findings);
-    if args.json { print_json(&inspection)? } else { print(&inspection)? }
+    if args.json {
+        print_json(&inspection)?
+    } else {
+        print(&inspection)?
+    }
     let broken = inspection.findings.list.iter().any(|finding| finding.severity == Severity::Broken);
     Ok(if broken { LOSSES } else { DONE })
 }
@@ -91,7 +95,8 @@ fn print_blocks(out: &mut dyn Write, inspection: &Inspection) -> io::Result<()> 
             remarks.push(format!("resolution {} s", block.resolution_ms / 1000));
         }
         if block.series_with_tombstones > 0 {
-            remarks.push(format!("deletions in {}", counted(block.series_with_tombstones, "series", "series")));
+            remarks
+                .push(format!("deletions in {}", counted(block.series_with_tombstones, "series", "series")));
         }
         remarks.extend(block.external_labels.iter().map(|(name, value)| format!("{name}={value:?}")));
         blocks.push([

@@ -51,7 +51,11 @@ pub fn run(args: &VerifyArgs, messages: &Messages) -> Result<u8, Failure> {
         counted(total.series, "series", "series"),
         counted(total.chunks, "chunk", "chunks"),
         counted(total.samples, "sample", "samples"),
-        if total.broken == 0 { "nothing broken".to_owned() } else { counted(total.broken, "finding", "findings") },
+        if total.broken == 0 {
+            "nothing broken".to_owned()
+        } else {
+            counted(total.broken, "finding", "findings")
+        },
         if notes == 0 { String::new() } else { format!(", {}", counted(notes, "note", "notes")) },
     ));
     Ok(if total.broken > 0 { LOSSES } else { DONE })

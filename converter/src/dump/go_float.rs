@@ -76,7 +76,12 @@ fn push_exponent_form(out: &mut Vec<u8>, magnitude: f64) {
         // 0.00001234: the exponent counts the zeros behind the point.
         let zeros = fraction.iter().take_while(|&&byte| byte == b'0').count();
         let digits = fraction.get(zeros..).unwrap_or_default();
-        return push_digits(out, digits, &[], exponent - places(fraction.get(..zeros).unwrap_or_default()) - 1);
+        return push_digits(
+            out,
+            digits,
+            &[],
+            exponent - places(fraction.get(..zeros).unwrap_or_default()) - 1,
+        );
     }
     push_digits(out, whole, fraction, exponent + places(whole) - 1);
 }

@@ -7,8 +7,8 @@ use tsdb_reader::samples::FloatColumns;
 use tsdb_reader::source::BlockFile;
 use tsdb_reader::{Block, Chunk, Chunks, Encoding, Error};
 
-use super::{Checker, kind};
 use super::series::{Found, name};
+use super::{Checker, kind};
 use crate::error::error_chain;
 
 /// Magic, version, padding: what is wrong there is wrong for all chunks of the segment.
@@ -81,7 +81,9 @@ impl ChunkReader {
             }
         };
         found.samples += promised;
-        let at = |checker: &Checker<'_>| format!("{} at offset {:#x}, of {}", name(meta), chunk.offset(), checker.place(series));
+        let at = |checker: &Checker<'_>| {
+            format!("{} at offset {:#x}, of {}", name(meta), chunk.offset(), checker.place(series))
+        };
         if promised == 0 {
             let message = format!("no sample in {}", at(checker));
             return checker.note("chunk-empty", file, message);
@@ -120,11 +122,18 @@ impl ChunkReader {
                 Error::Read { file, .. } => ("segment-unreadable".to_owned(), *file),
                 _ => ("missing-segment".to_owned(), BlockFile::Index),
             };
-            checker.broken(&name, file, format!("{}; so {} cannot be read", error_chain(&error), counted(chunks)));
+            checker.broken(
+                &name,
+                file,
+                format!("{}; so {} cannot be read", error_chain(&error), counted(chunks)),
+            );
         }
         for (encoding, chunks) in self.undecoded {
             let name = Encoding::from_byte(encoding).name();
-            let message = format!("{} of encoding {encoding} ({name}): checksum right, samples not decoded", counted(chunks));
+            let message = format!(
+                "{} of encoding {encoding} ({name}): checksum right, samples not decoded",
+                counted(chunks)
+            );
             checker.note("chunk-not-decoded", BlockFile::Index, message);
         }
     }

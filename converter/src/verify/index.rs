@@ -52,7 +52,10 @@ impl Checker<'_> {
                     last = Some(symbol);
                 }
                 if unsorted > 0 {
-                    let message = format!("{unsorted} symbols are not after the one before, from offset {:#x} on", index.toc().symbols);
+                    let message = format!(
+                        "{unsorted} symbols are not after the one before, from offset {:#x} on",
+                        index.toc().symbols
+                    );
                     self.broken("symbols-out-of-order", FILE, message);
                 }
             }

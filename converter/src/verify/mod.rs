@@ -119,7 +119,8 @@ impl Checker<'_> {
             Err(error) => return self.error("tombstones", file, &error),
         };
         if tombstones.inverted() > 0 {
-            let message = format!("{} intervals end before they begin; they delete nothing", tombstones.inverted());
+            let message =
+                format!("{} intervals end before they begin; they delete nothing", tombstones.inverted());
             self.note("tombstone-inverted", file, message);
         }
         let mut series = Series::new();

@@ -67,7 +67,11 @@ impl Checker<'_> {
             self.broken(name, BlockFile::Index, format!("{what} {place}"));
         }
         if series.labels.get(METRIC_NAME) == Some(b"") {
-            self.note("series-empty-metric", BlockFile::Index, format!("the metric name is empty in {place}"));
+            self.note(
+                "series-empty-metric",
+                BlockFile::Index,
+                format!("the metric name is empty in {place}"),
+            );
         }
         let Some((labels, before)) = last else {
             *last = Some((series.labels.clone(), series.series_ref));

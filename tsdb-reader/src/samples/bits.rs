@@ -11,6 +11,7 @@
 //! whoever reads a block asks in the end whether it went [too far](Bits::end), and then reads again with checks.
 //! Defined in Prometheus' `tsdb/chunkenc/bstream.go`.
 
+use crate::cursor::Cursor;
 use crate::error::{DecodeError, DecodeErrorKind};
 
 /// Bytes from which the fields of one sample are peeked.
@@ -124,6 +125,14 @@ impl<'a> Bits<'a> {
 
     /// An unsigned LEB128 of at most 64 bits, its groups at any bit; moves `at` past it.
     pub(super) fn uvarint(&self, at: &mut u64, name: &'static str) -> Result<u64, DecodeError> {
+        if at.is_multiple_of(8) {
+            let rest =
+                usize::try_from(*at >> 3).ok().and_then(|byte| self.data.get(byte..)).unwrap_or_default();
+            let mut cursor = Cursor::new(rest, self.place(*at));
+            let value = cursor.uvarint(name)?;
+            *at += (rest.len() - cursor.rest().len()) as u64 * 8;
+            return Ok(value);
+        }
         let (start, mut value) = (*at, 0);
         for group in 0..10 {
             let byte = self.field(at, 8, name)?;
@@ -273,7 +282,26 @@ mod tests {
     #[test]
     fn varint_of_more_than_64_bits_is_an_error() {
         let bits = Bits::new(&[0xff; 12], 0x40);
-        let error = bits.uvarint(&mut 8, "delta").unwrap_err();
-        assert_eq!(error.to_string(), "delta is a varint of more than 64 bits at offset 0x41");
+        for at in [8, 11] {
+            let error = bits.uvarint(&mut at.clone(), "delta").unwrap_err();
+            assert_eq!(error.to_string(), "delta is a varint of more than 64 bits at offset 0x41");
+        }
+    }
+
+    #[test]
+    fn varint_reads_alike_at_every_bit() {
+        let value = 0x1234_5678_9abc_u64;
+        for at in 0..16 {
+            let groups =
+                (0..7).map(|group| (value >> (7 * group) & 0x7f | if group < 6 { 0x80 } else { 0 }, 8));
+            let mut stream = 0u128;
+            for (byte, width) in groups {
+                stream = stream << width | u128::from(byte);
+            }
+            let bytes = (stream << (128 - 56 - at)).to_be_bytes();
+            let mut place = at;
+            assert_eq!(Bits::new(&bytes, 0).uvarint(&mut place, "n"), Ok(value));
+            assert_eq!(place, at + 56);
+        }
     }
 }

@@ -4,7 +4,8 @@
 //! field by field and knows what is wrong with it if it is wrong. `next_fast` trusts that a block holds the sample
 //! whole, and declines what is rare; a run of it that went past the end of the data is read again with checks.
 
-use super::bits::{Bits, Block};
+use super::bits::{Bits, Block, peek_varbit_int};
+use super::window::ValueWindow;
 use super::xor::XorState;
 use super::xor2::Xor2State;
 use super::{FloatColumns, FloatSample};
@@ -19,8 +20,8 @@ pub(super) trait FloatState: Copy {
     /// The sample this state stands at.
     fn sample(&self) -> FloatSample;
 
-    /// Bit position after that sample.
-    fn at_mut(&mut self) -> &mut u64;
+    /// Where the next sample stands.
+    fn place(&mut self) -> &mut Place;
 
     /// The first sample with a start timestamp of its own.
     fn first_start(&self) -> u32;
@@ -28,12 +29,36 @@ pub(super) trait FloatState: Copy {
     /// False when the header tells that no sample of this chunk has a start timestamp.
     fn may_have_start_times(&self) -> bool;
 
-    /// The state after sample `index`, which is at least 2 and, with `STARTS`, has a start timestamp of its own.
-    /// `None` leaves the sample to `next_checked`. Bit positions are those of the block.
-    fn next_fast<const STARTS: bool>(self, block: &Block, index: u32) -> Option<Self>;
+    /// Reads a sample, its start timestamp apart, of a chunk that has had two. `None` leaves it to `next_checked`.
+    /// Bit positions are those of the block.
+    fn step(place: Place, block: &Block) -> Option<Step>;
 
-    /// The same for any sample, every field checked.
+    /// Turns steps into samples: from changes of the delta into timestamps, from XORs into values, from fields into
+    /// start timestamps. The first of them is sample `index`; without `STARTS` none has a start timestamp of its own.
+    fn apply<const STARTS: bool>(
+        &mut self,
+        index: u32,
+        times_ms: &mut [i64],
+        values: &mut [f64],
+        start_times_ms: &mut [i64],
+    );
+
+    /// The state after sample `index`, every field checked.
     fn next_checked(self, bits: &Bits<'_>, index: u32) -> Result<Self, DecodeError>;
+}
+
+/// Where a sample stands, and the window before it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) at: u64,
+    pub(super) window: ValueWindow,
+}
+
+/// What a sample says of itself.
+pub(super) struct Step {
+    pub(super) next: Place,
+    pub(super) dod_ms: i64,
+    pub(super) xor: u64,
 }
 
 /// Samples decoded ahead of the iterator.
@@ -122,6 +147,15 @@ impl<'a> Encoded<'a> {
         }
     }
 
+    /// True when the chunk may be decoded along with another one.
+    fn pairs(&self) -> bool {
+        let starts = match self {
+            Self::Xor(decoder) => decoder.state.may_have_start_times(),
+            Self::Xor2(decoder) => decoder.state.may_have_start_times(),
+        };
+        !starts && self.most_left() > BEGINNING
+    }
+
     fn most_left(&self) -> usize {
         match self {
             Self::Xor(decoder) => decoder.most_left(),
@@ -149,6 +183,9 @@ impl<'a> Encoded<'a> {
         }
     }
 }
+
+/// Samples at the beginning that are read with checks: they have codes of their own.
+const BEGINNING: usize = 2;
 
 #[derive(Debug, Clone)]
 struct Decoder<'a, S> {
@@ -202,26 +239,17 @@ impl<'a, S: FloatState> Decoder<'a, S> {
     ) -> Result<(), (usize, DecodeError)> {
         let (mut done, mut run_too_far) = (0, false);
         while done < times_ms.len() {
-            if self.index >= 2 && !run_too_far {
+            if self.index as usize >= BEGINNING && !run_too_far {
                 let times_ms = times_ms.get_mut(done..).unwrap_or_default();
                 let values = values.get_mut(done..).unwrap_or_default();
                 let start_times_ms = start_times_ms.get_mut(done..).unwrap_or_default();
-                let before = (self.state, self.index);
-                let start = block.load(&self.bits, *self.state.at_mut());
-                *self.state.at_mut() -= start;
                 let ran = if self.index >= self.state.first_start() {
                     self.run::<true>(block, times_ms, values, start_times_ms)
                 } else {
                     self.run::<false>(block, times_ms, values, start_times_ms)
                 };
-                let at = self.state.at_mut();
-                *at = at.saturating_add(start);
-                if *at > self.bits.end() {
-                    (self.state, self.index) = before;
-                    run_too_far = true;
-                } else {
-                    done += ran;
-                }
+                run_too_far = ran.is_none();
+                done += ran.unwrap_or(0);
             }
             let (Some(time_ms), Some(value)) = (times_ms.get_mut(done), values.get_mut(done)) else { break };
             match self.state.next_checked(&self.bits, self.index) {
@@ -241,48 +269,197 @@ impl<'a, S: FloatState> Decoder<'a, S> {
         Ok(())
     }
 
-    /// Decodes samples until one is declined; tells how many.
-    #[inline(always)]
-    fn run<const STARTS: bool>(
+    /// Fills in the samples that no run begins with, and leaves room for the others.
+    fn begin(&mut self, block: &mut Block, times_ms: &mut &mut [i64], values: &mut &mut [f64]) -> Filled {
+        let times_ms = times_ms.split_off_mut(..BEGINNING).unwrap_or_default();
+        let values = values.split_off_mut(..BEGINNING).unwrap_or_default();
+        self.fill(block, times_ms, values, &mut [])
+    }
+
+    /// Goes on behind a run of `done` samples in a block that begins at `start`. `None` when the run went past the
+    /// end of the data: it counts for nothing then.
+    fn take_run<const STARTS: bool>(
         &mut self,
-        block: &Block,
+        mut place: Place,
+        start: u64,
         times_ms: &mut [i64],
         values: &mut [f64],
         start_times_ms: &mut [i64],
-    ) -> usize {
-        // Locals, so that the state stays in registers: nothing in the loop may need it in memory.
-        let (mut state, mut index, mut done) = (self.state, self.index, 0);
-        let most = if STARTS { times_ms.len() } else { (self.state.first_start() - index) as usize };
-        for (time_ms, value) in times_ms.iter_mut().zip(values).take(most) {
-            let Some(next) = state.next_fast::<STARTS>(block, index) else { break };
-            state = next;
-            index += 1;
-            let sample = state.sample();
-            (*time_ms, *value) = (sample.timestamp_ms, sample.value);
-            if STARTS && let Some(start_time_ms) = start_times_ms.get_mut(done) {
-                *start_time_ms = sample.start_timestamp_ms;
+    ) -> Option<usize> {
+        place.at = place.at.saturating_add(start);
+        if place.at > self.bits.end() {
+            return None;
+        }
+        *self.state.place() = place;
+        let done = times_ms.len();
+        self.state.apply::<STARTS>(self.index, times_ms, values, start_times_ms);
+        self.index += u32::try_from(done).ok()?;
+        Some(done)
+    }
+
+    /// Decodes samples until one is declined; tells how many. `None` when they count for nothing.
+    #[inline(always)]
+    fn run<const STARTS: bool>(
+        &mut self,
+        block: &mut Block,
+        times_ms: &mut [i64],
+        values: &mut [f64],
+        start_times_ms: &mut [i64],
+    ) -> Option<usize> {
+        // The loop is short of registers: what does not tell where the next sample stands is applied behind it.
+        let (mut place, mut done) = (*self.state.place(), 0);
+        let start = block.load(&self.bits, place.at);
+        place.at -= start;
+        let until = if STARTS { u32::MAX } else { self.state.first_start() };
+        for ((time_ms, value), _) in times_ms.iter_mut().zip(values.iter_mut()).zip(self.index..until) {
+            let Some(step) = S::step(place, block) else { break };
+            let mut next = step.next;
+            if STARTS {
+                let window = block.window(next.at);
+                let Some((field_ms, width)) = window.and_then(|window| peek_varbit_int(window, next.at & 7))
+                else {
+                    break;
+                };
+                let Some(start_time_ms) = start_times_ms.get_mut(done) else { break };
+                *start_time_ms = field_ms;
+                next.at += width;
             }
+            (*time_ms, *value) = (step.dod_ms, f64::from_bits(step.xor));
+            place = next;
             done += 1;
         }
-        if !STARTS {
-            // They all have that of the first sample.
-            let start_time_ms = state.sample().start_timestamp_ms;
-            start_times_ms.iter_mut().take(done).for_each(|slot| *slot = start_time_ms);
+        let times_ms = times_ms.get_mut(..done)?;
+        let start_times_ms = start_times_ms.get_mut(..done).unwrap_or_default();
+        self.take_run::<STARTS>(place, start, times_ms, values, start_times_ms)
+    }
+}
+
+/// What [`Decoder::fill`] gives.
+type Filled = Result<(), (usize, DecodeError)>;
+
+/// Two chunks decoded in turn, a sample each: neither waits for where its own next sample begins.
+struct Pair<'a, S>([Decoder<'a, S>; 2]);
+
+impl<S: FloatState> Pair<'_, S> {
+    /// Appends the samples of both; on error also tells which chunk it was.
+    fn append_to(self, blocks: &mut [Block; 2], columns: &mut FloatColumns) -> Filled {
+        let start = columns.len();
+        let [most_a, most_b] = self.0.each_ref().map(Decoder::most_left);
+        columns.times_ms.resize(start + most_a + most_b, 0);
+        columns.values.resize(start + most_a + most_b, 0.0);
+        let times_ms = columns.times_ms.get_mut(start..).unwrap_or_default();
+        let values = columns.values.get_mut(start..).unwrap_or_default();
+        let (times_a, times_b) = times_ms.split_at_mut(most_a);
+        let (values_a, values_b) = values.split_at_mut(most_a);
+
+        let filled = self.fill(blocks, (times_a, values_a), (times_b, values_b));
+        let (done, result) = match filled {
+            (Err((done, error)), _) => (done, Err((0, error))),
+            (Ok(()), Err((done, error))) => (most_a + done, Err((1, error))),
+            (Ok(()), Ok(())) => (most_a + most_b, Ok(())),
+        };
+        columns.times_ms.truncate(start + done);
+        columns.values.truncate(start + done);
+        columns.append_start_times(start, &[]);
+        result
+    }
+
+    fn fill(
+        self,
+        [block_a, block_b]: &mut [Block; 2],
+        (mut times_a, mut values_a): (&mut [i64], &mut [f64]),
+        (mut times_b, mut values_b): (&mut [i64], &mut [f64]),
+    ) -> (Filled, Filled) {
+        let Self([mut a, mut b]) = self;
+        block_a.clear();
+        block_b.clear();
+        let begun = a.begin(block_a, &mut times_a, &mut values_a);
+        if begun.is_err() {
+            return (begun, Ok(()));
         }
-        (self.state, self.index) = (state, index);
-        done
+        let begun = b.begin(block_b, &mut times_b, &mut values_b);
+        let (mut done_a, mut done_b) = (0, 0);
+        if begun.is_ok() {
+            (done_a, done_b) =
+                Self::run([&mut a, &mut b], [block_a, block_b], (times_a, values_a), (times_b, values_b));
+        }
+        let behind = |(done, error), before| (done + before + BEGINNING, error);
+        let times_a = times_a.get_mut(done_a..).unwrap_or_default();
+        let values_a = values_a.get_mut(done_a..).unwrap_or_default();
+        let filled_a = a.fill(block_a, times_a, values_a, &mut []).map_err(|error| behind(error, done_a));
+        if begun.is_err() {
+            return (filled_a, begun);
+        }
+        let times_b = times_b.get_mut(done_b..).unwrap_or_default();
+        let values_b = values_b.get_mut(done_b..).unwrap_or_default();
+        let filled_b = b.fill(block_b, times_b, values_b, &mut []).map_err(|error| behind(error, done_b));
+        (filled_a, filled_b)
+    }
+
+    /// Decodes samples of both until one is declined; tells how many of each.
+    #[inline(always)]
+    fn run(
+        [a, b]: [&mut Decoder<'_, S>; 2],
+        [block_a, block_b]: [&mut Block; 2],
+        (times_a, values_a): (&mut [i64], &mut [f64]),
+        (times_b, values_b): (&mut [i64], &mut [f64]),
+    ) -> (usize, usize) {
+        let (mut place_a, mut place_b) = (*a.state.place(), *b.state.place());
+        let start_a = block_a.load(&a.bits, place_a.at);
+        let start_b = block_b.load(&b.bits, place_b.at);
+        place_a.at -= start_a;
+        place_b.at -= start_b;
+        let mut done = 0;
+        let slots_a = times_a.iter_mut().zip(values_a.iter_mut());
+        let slots_b = times_b.iter_mut().zip(values_b.iter_mut());
+        for ((time_a, value_a), (time_b, value_b)) in slots_a.zip(slots_b) {
+            let Some(step) = S::step(place_a, block_a) else { break };
+            let next_a = step.next;
+            (*time_a, *value_a) = (step.dod_ms, f64::from_bits(step.xor));
+            let Some(step) = S::step(place_b, block_b) else { break };
+            (place_a, place_b) = (next_a, step.next);
+            (*time_b, *value_b) = (step.dod_ms, f64::from_bits(step.xor));
+            done += 1;
+        }
+        let times_a = times_a.get_mut(..done).unwrap_or_default();
+        let times_b = times_b.get_mut(..done).unwrap_or_default();
+        (
+            a.take_run::<false>(place_a, start_a, times_a, values_a, &mut []).unwrap_or(0),
+            b.take_run::<false>(place_b, start_b, times_b, values_b, &mut []).unwrap_or(0),
+        )
     }
 }
 
 /// Appends the samples of `chunks`, one chunk after the other; on error also tells which of them it was.
+///
+/// Faster than chunk by chunk. Samples before the error stay appended.
 pub fn append_chunks<'a>(
     chunks: impl IntoIterator<Item = &'a Chunk>,
     columns: &mut FloatColumns,
 ) -> Result<(), (usize, DecodeError)> {
-    let mut block = Block::new();
-    for (place, chunk) in chunks.into_iter().enumerate() {
-        let appended = Encoded::open(chunk).and_then(|encoded| encoded.append_to(&mut block, columns));
-        appended.map_err(|error| (place, error))?;
+    let mut blocks = [Block::new(), Block::new()];
+    let mut chunks = chunks.into_iter().peekable();
+    let mut place = 0;
+    while let Some(chunk) = chunks.next() {
+        let first = Encoded::open(chunk).map_err(|error| (place, error))?;
+        let second = chunks.peek().filter(|_| first.pairs()).and_then(|next| Encoded::open(next).ok());
+        let appended = match (first, second.filter(Encoded::pairs)) {
+            (Encoded::Xor(a), Some(Encoded::Xor(b))) => {
+                Pair([a, b]).append_to(&mut blocks, columns).map(|()| 2)
+            }
+            (Encoded::Xor2(a), Some(Encoded::Xor2(b))) => {
+                Pair([a, b]).append_to(&mut blocks, columns).map(|()| 2)
+            }
+            (first, _) => {
+                let [block, _] = &mut blocks;
+                first.append_to(block, columns).map(|()| 1).map_err(|error| (0, error))
+            }
+        };
+        let appended = appended.map_err(|(at, error)| (place + at, error))?;
+        if appended == 2 {
+            chunks.next();
+        }
+        place += appended;
     }
     Ok(())
 }

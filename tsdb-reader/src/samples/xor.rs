@@ -13,25 +13,25 @@
 
 use super::FloatSample;
 use super::bits::{Bits, Block, half_open, peek};
-use super::floats::FloatState;
+use super::floats::{FloatState, Place, Step};
 use super::window::{NEW_WINDOW_BITS, ValueWindow};
 use crate::error::DecodeError;
 
 /// What the next sample depends on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct XorState {
-    at: u64,
+    place: Place,
     time_ms: i64,
     delta_ms: i64,
     value: u64,
-    window: ValueWindow,
 }
 
 impl FloatState for XorState {
     fn open(bits: &Bits<'_>) -> Result<(u32, Self), DecodeError> {
         let mut at = 0;
         let count = bits.field(&mut at, 16, "number of samples")?;
-        let state = Self { at, time_ms: 0, delta_ms: 0, value: 0, window: ValueWindow::NONE };
+        let place = Place { at, window: ValueWindow::NONE };
+        let state = Self { place, time_ms: 0, delta_ms: 0, value: 0 };
         Ok((u32::try_from(count).unwrap_or(0), state))
     }
 
@@ -40,8 +40,8 @@ impl FloatState for XorState {
         FloatSample { timestamp_ms: self.time_ms, start_timestamp_ms: 0, value: f64::from_bits(self.value) }
     }
 
-    fn at_mut(&mut self) -> &mut u64 {
-        &mut self.at
+    fn place(&mut self) -> &mut Place {
+        &mut self.place
     }
 
     fn first_start(&self) -> u32 {
@@ -53,15 +53,16 @@ impl FloatState for XorState {
     }
 
     #[inline(always)]
-    fn next_fast<const STARTS: bool>(mut self, block: &Block, _index: u32) -> Option<Self> {
-        let bytes = block.window(self.at)?;
-        let bit = self.at & 7;
+    fn step(mut place: Place, block: &Block) -> Option<Step> {
+        let bytes = block.window(place.at)?;
+        let bit = place.at & 7;
         let time = peek(bytes, bit);
         // Whether the delta changes, and then the value, is a matter of chance: no branch may depend on it. A
         // change of more than 8 seconds and a new window are rare.
-        let (width_less_1, dod_ms) = if time < 0b11 << 62 {
+        let top = time >> 48;
+        let (width_less_1, dod_ms) = if top < 0b11 << 14 {
             let late = time.cast_signed() >> 63;
-            (late.cast_unsigned() & 15, half_open(time >> 48, (1 << 14) - 1) & late)
+            (late.cast_unsigned() & 15, half_open(top, (1 << 14) - 1) & late)
         } else {
             match time >> 60 {
                 0b1100 | 0b1101 => (19, half_open(time >> 44, (1 << 17) - 1)),
@@ -72,24 +73,37 @@ impl FloatState for XorState {
         // At most 24 of the 57 bits are gone, so the 13 bits before the significant ones are there.
         let value = (time << 1) << width_less_1;
         let mut control_less_1 = 1;
-        if value >= 0b11 << 62 {
+        if value >> 62 == 0b11 {
             control_less_1 += NEW_WINDOW_BITS;
-            self.window = ValueWindow::from_fields(value << 2)?;
+            place.window = ValueWindow::from_fields(value << 2)?;
         }
         let changed = (value.cast_signed() >> 63).cast_unsigned();
-        let xor = self.window.xor(bytes, bit + width_less_1 + control_less_1 + 2);
-        self.at =
-            (self.at + 2 + width_less_1).wrapping_add((control_less_1 + self.window.significant) & changed);
-        self.value ^= xor & changed;
-        self.delta_ms = self.delta_ms.wrapping_add(dod_ms);
-        self.time_ms = self.time_ms.wrapping_add(self.delta_ms);
-        Some(self)
+        let xor = place.window.xor(bytes, bit + width_less_1 + control_less_1 + 2);
+        place.at =
+            (place.at + 2 + width_less_1).wrapping_add((control_less_1 + place.window.significant) & changed);
+        Some(Step { next: place, dod_ms, xor: xor & changed })
+    }
+
+    fn apply<const STARTS: bool>(
+        &mut self,
+        _index: u32,
+        times_ms: &mut [i64],
+        values: &mut [f64],
+        start_times_ms: &mut [i64],
+    ) {
+        for (time_ms, value) in times_ms.iter_mut().zip(values) {
+            self.delta_ms = self.delta_ms.wrapping_add(*time_ms);
+            self.time_ms = self.time_ms.wrapping_add(self.delta_ms);
+            self.value ^= value.to_bits();
+            (*time_ms, *value) = (self.time_ms, f64::from_bits(self.value));
+        }
+        start_times_ms.fill(0);
     }
 
     #[cold]
     #[inline(never)]
     fn next_checked(mut self, bits: &Bits<'_>, index: u32) -> Result<Self, DecodeError> {
-        let at = &mut self.at;
+        let Place { at, window } = &mut self.place;
         match index {
             0 => {
                 self.time_ms = bits.varint(at, "first timestamp")?;
@@ -115,9 +129,9 @@ impl FloatState for XorState {
         self.time_ms = self.time_ms.wrapping_add(self.delta_ms);
         if bits.flag(at, "value control")? {
             if bits.flag(at, "value control")? {
-                self.window = ValueWindow::read(bits, at)?;
+                *window = ValueWindow::read(bits, at)?;
             }
-            self.value ^= self.window.read_xor(bits, at)?;
+            self.value ^= window.read_xor(bits, at)?;
         }
         Ok(self)
     }

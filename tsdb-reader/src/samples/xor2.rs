@@ -20,8 +20,10 @@
 //! Times wrap, as in the reference. Any input may fail, none may panic.
 //! Defined in Prometheus' `tsdb/docs/format/chunks.md`, section XOR2 chunk data, and `tsdb/chunkenc/xor2.go`.
 
-use super::bits::{Bits, Block, peek, peek_varbit_int, twos_complement};
-use super::floats::FloatState;
+use std::iter;
+
+use super::bits::{Bits, Block, peek, twos_complement};
+use super::floats::{FloatState, Place, Step};
 use super::window::{NEW_WINDOW_BITS, ValueWindow};
 use super::{FloatSample, STALE_NAN_BITS};
 use crate::error::DecodeError;
@@ -29,14 +31,13 @@ use crate::error::DecodeError;
 /// What the next sample depends on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Xor2State {
-    at: u64,
+    place: Place,
     time_ms: i64,
     delta_ms: i64,
     /// Bits of the sample, a stale marker included.
     value: u64,
     /// Bits of the last sample that was none.
     baseline: u64,
-    window: ValueWindow,
     start_time_ms: i64,
     start_diff_ms: i64,
     /// The first sample with an ST field, or `u32::MAX`.
@@ -54,12 +55,11 @@ impl FloatState for Xor2State {
             index => u32::try_from(index).unwrap_or(u32::MAX),
         };
         let state = Self {
-            at,
+            place: Place { at, window: ValueWindow::NONE },
             time_ms: 0,
             delta_ms: 0,
             value: 0,
             baseline: 0,
-            window: ValueWindow::NONE,
             start_time_ms: 0,
             start_diff_ms: 0,
             first_start,
@@ -77,8 +77,8 @@ impl FloatState for Xor2State {
         }
     }
 
-    fn at_mut(&mut self) -> &mut u64 {
-        &mut self.at
+    fn place(&mut self) -> &mut Place {
+        &mut self.place
     }
 
     fn first_start(&self) -> u32 {
@@ -90,16 +90,17 @@ impl FloatState for Xor2State {
     }
 
     #[inline(always)]
-    fn next_fast<const STARTS: bool>(mut self, block: &Block, index: u32) -> Option<Self> {
-        let bytes = block.window(self.at)?;
-        let bit = self.at & 7;
+    fn step(mut place: Place, block: &Block) -> Option<Step> {
+        let bytes = block.window(place.at)?;
+        let bit = place.at & 7;
         let time = peek(bytes, bit);
         // Whether the delta changes, and then the value, is a matter of chance: no branch may depend on it. A
         // change of more than 4 seconds, a new window and a stale marker are rare.
-        let (width, dod_ms, late) = if time < 0b1110 << 60 {
+        let top = time >> 48;
+        let (width, dod_ms, late) = if top < 0b1110 << 12 {
             let late = ((time & (time << 1)).cast_signed() >> 63).cast_unsigned();
-            (16 & late, twos_complement(time >> 48, (1 << 13) - 1) & late.cast_signed(), late)
-        } else if time < 0b1111 << 60 {
+            (16 & late, twos_complement(top, (1 << 13) - 1) & late.cast_signed(), late)
+        } else if top < 0b1111 << 12 {
             (24, twos_complement(time >> 40, (1 << 20) - 1), u64::MAX)
         } else {
             return None;
@@ -114,27 +115,44 @@ impl FloatState for Xor2State {
                 return None;
             }
             control = 3 + NEW_WINDOW_BITS;
-            self.window = ValueWindow::from_fields(value << 3)?;
+            place.window = ValueWindow::from_fields(value << 3)?;
         }
-        let xor = self.window.xor(bytes, bit + width + control);
-        self.at = (self.at + 1 + width).wrapping_add((control - 1 + self.window.significant) & changed);
-        self.baseline ^= xor & changed;
-        self.value = self.baseline;
-        let previous_ms = self.time_ms;
-        self.delta_ms = self.delta_ms.wrapping_add(dod_ms);
-        self.time_ms = self.time_ms.wrapping_add(self.delta_ms);
+        let xor = place.window.xor(bytes, bit + width + control);
+        place.at = (place.at + 1 + width).wrapping_add((control - 1 + place.window.significant) & changed);
+        Some(Step { next: place, dod_ms, xor: xor & changed })
+    }
+
+    fn apply<const STARTS: bool>(
+        &mut self,
+        index: u32,
+        times_ms: &mut [i64],
+        values: &mut [f64],
+        start_times_ms: &mut [i64],
+    ) {
+        let before_ms = self.time_ms;
+        for (time_ms, value) in times_ms.iter_mut().zip(values) {
+            self.delta_ms = self.delta_ms.wrapping_add(*time_ms);
+            self.time_ms = self.time_ms.wrapping_add(self.delta_ms);
+            self.baseline ^= value.to_bits();
+            (*time_ms, *value) = (self.time_ms, f64::from_bits(self.baseline));
+        }
         if STARTS {
-            let (field_ms, width) = peek_varbit_int(block.window(self.at)?, self.at & 7)?;
-            self.at += width;
-            self.start(index, previous_ms, field_ms);
+            let previous_ms = iter::once(before_ms).chain(times_ms.iter().copied());
+            for ((start_time_ms, previous_ms), index) in
+                start_times_ms.iter_mut().zip(previous_ms).zip(index..)
+            {
+                self.start(index, previous_ms, *start_time_ms);
+                *start_time_ms = self.start_time_ms;
+            }
+        } else {
+            start_times_ms.fill(self.start_time_ms); // That of the first sample.
         }
-        Some(self)
     }
 
     #[cold]
     #[inline(never)]
     fn next_checked(mut self, bits: &Bits<'_>, index: u32) -> Result<Self, DecodeError> {
-        let at = &mut self.at;
+        let Place { at, window } = &mut self.place;
         let previous_ms = self.time_ms;
         if index == 0 {
             self.time_ms = bits.varint(at, "first timestamp")?;
@@ -175,10 +193,10 @@ impl FloatState for Xor2State {
         }
         self.time_ms = self.time_ms.wrapping_add(self.delta_ms);
         if change == Change::NewWindow {
-            self.window = ValueWindow::read(bits, at)?;
+            *window = ValueWindow::read(bits, at)?;
         }
         if matches!(change, Change::SameWindow | Change::NewWindow) {
-            self.baseline ^= self.window.read_xor(bits, at)?;
+            self.baseline ^= window.read_xor(bits, at)?;
         }
         self.value = if change == Change::Stale { STALE_NAN_BITS } else { self.baseline };
         if index >= self.first_start {
