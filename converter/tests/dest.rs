@@ -15,13 +15,17 @@ use common::{
     convert_to, convert_with, copy_folder, data_files, expected, fixtures, manifest, run_options, samples_in,
     scratch,
 };
-use tsdb_converter::convert::{ConvertError, convert};
+use tsdb_converter::convert::{ConvertError, RunOptions, convert, plan_units};
 use tsdb_converter::dest::{Dest, DestError};
+use tsdb_converter::merge::Wanted;
 use tsdb_converter::options::{ConvertOptions, StaleMarkers};
-use tsdb_converter::pipeline::Progress;
+use tsdb_converter::order::Order;
+use tsdb_converter::pipeline::{self, Progress, Work};
+use tsdb_converter::plan::{Ledger, Shard};
 use tsdb_converter::report::{Report, UnitCounts};
-use tsdb_converter::sink::{Format, Layout, OutputOptions, Profile};
-use tsdb_converter::time::PartitionBy;
+use tsdb_converter::series::Walk;
+use tsdb_converter::sink::{Encoder, Format, Layout, OutputOptions, Profile};
+use tsdb_converter::time::{PartitionBy, TimeBounds};
 
 const DEFAULTS: fn() -> ConvertOptions = ConvertOptions::default;
 
@@ -521,7 +525,7 @@ fn what_a_killed_run_may_leave_is_swept_and_a_strange_file_is_not() {
 fn a_memory_limit_that_is_too_small_is_refused_with_the_figure_that_is_enough() {
     let dest = scratch();
     let run = |memory_limit| {
-        let run = tsdb_converter::convert::RunOptions { memory_limit, ..run_options(2) };
+        let run = RunOptions { memory_limit, ..run_options(2) };
         convert_with(&fixture("xor_basic"), dest.path(), &DEFAULTS(), &run)
     };
     for limit in [0, 1, 1 << 20, 64 << 20] {
@@ -540,11 +544,50 @@ fn a_memory_limit_that_is_too_small_is_refused_with_the_figure_that_is_enough() 
 fn memory_limit_and_threads_never_change_a_byte() {
     let convert = |threads, memory_limit| {
         let dest = scratch();
-        let run = tsdb_converter::convert::RunOptions { memory_limit, ..run_options(threads) };
+        let run = RunOptions { memory_limit, ..run_options(threads) };
         convert_with(&snapshot(), dest.path(), &many_units(), &run).unwrap();
         data_files(dest.path())
     };
     let truth = convert(1, 120 << 20);
     assert!(truth == convert(8, 4 << 30));
     assert!(truth == convert(3, 200 << 20));
+}
+
+// Threads.
+
+#[test]
+fn a_worker_that_panics_ends_the_run_instead_of_hanging_it() {
+    let dest = scratch();
+    let options = many_units();
+    let planned = plan_units(&[snapshot()], &options, None, Ledger::new()).unwrap();
+    assert!(planned.units.len() > 10);
+    let encoder = Encoder::new(options.output.clone()).unwrap();
+    let (progress, stop) = (Progress::default(), AtomicBool::new(false));
+    let temp = std::env::temp_dir();
+    let work = Work {
+        blocks: &planned.blocks,
+        shards: &Shard::between(&planned.shard_bounds),
+        encoder: &encoder,
+        root: dest.path(),
+        wanted: Wanted {
+            bounds: TimeBounds::ALL,
+            asked: TimeBounds::ALL,
+            writable: TimeBounds::ROWS,
+            drop_stale: false,
+        },
+        walk: Walk { order: Order::Metric, temp_dir: &temp, sort_budget_bytes: 1 << 20 },
+        allow_merge: false,
+        folder: &|unit| unit.partition.key.clone(),
+        commit: &|unit, _| match unit.shard {
+            3 => panic!("on purpose"),
+            _ => Ok(()),
+        },
+        threads: 3,
+        slices_in_flight: 7,
+        progress: &progress,
+        stop: &stop,
+    };
+    let run = std::panic::AssertUnwindSafe(|| pipeline::run(&work, planned.units.iter()));
+    assert!(std::panic::catch_unwind(run).is_err());
+    assert_eq!(temporary_files(dest.path()), Vec::<PathBuf>::new());
 }
