@@ -273,8 +273,8 @@ pub(crate) struct DoneUnits {
     pub records: Vec<UnitRecord>,
     /// How many ended how.
     pub counts: UnitCounts,
-    /// Units that are kept as they were.
-    pub frozen: Vec<String>,
+    /// Units that are kept as they were, with what could not be read for them this time.
+    pub frozen: Vec<(String, Findings)>,
 }
 
 /// Converts and commits those of `units` that DEST does not have yet; `before` is what it has.
@@ -300,17 +300,17 @@ pub(crate) fn run_units(
             _ => to_do.push(unit),
         }
     }
-    let committed: Mutex<Vec<(UnitRecord, bool)>> = Mutex::new(Vec::new());
+    let committed: Mutex<Vec<(UnitRecord, Option<Findings>)>> = Mutex::new(Vec::new());
     let commit = |unit: &Unit, mut output: UnitOutput| -> Result<(), ConvertError> {
         let old = before.get(&unit.unit);
         let (record, frozen) = match old {
             Some(old) if old.shrinks_to(&output.tally) => {
                 dest.mark_frozen(unit)?;
-                (old.clone(), true)
+                (old.clone(), Some(output.findings))
             }
             _ => {
                 let UnitOutput { parts, tally, findings, .. } = output;
-                (dest.commit(unit, parts, tally, findings, &mut output.identities)?, false)
+                (dest.commit(unit, parts, tally, findings, &mut output.identities)?, None)
             }
         };
         committed.lock().unwrap_or_else(PoisonError::into_inner).push((record, frozen));
@@ -344,11 +344,12 @@ pub(crate) fn run_units(
 
     let mut frozen_units = Vec::new();
     for (record, frozen) in committed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        if frozen {
-            counts.frozen += 1;
-            frozen_units.push(record.unit.clone());
-        } else {
-            counts.done += 1;
+        match frozen {
+            Some(findings) => {
+                counts.frozen += 1;
+                frozen_units.push((record.unit.clone(), findings));
+            }
+            None => counts.done += 1,
         }
         of_run.insert(record.unit.clone(), record);
     }
@@ -358,9 +359,10 @@ pub(crate) fn run_units(
 /// The report of a run over blocks.
 pub(crate) fn report(planned: &Planned, options: &ConvertOptions, done: DoneUnits) -> Report {
     let mut findings = planned.findings.clone();
-    for unit in &done.frozen {
+    for (unit, of_unit) in done.frozen {
         let message = "the input holds fewer samples than what is published, so the published unit stays";
         findings.push(Finding::new(Severity::Note, "frozen-unit", unit, message));
+        findings.append(of_unit);
     }
     let whole = options.selectors.is_empty() && planned.asked == TimeBounds::ALL;
     Report::new(&done.records, block_records(&planned.blocks), findings, done.counts, whole)
