@@ -9,7 +9,8 @@ use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tsdb_converter::pipeline::Progress;
 
 const REDRAW: Duration = Duration::from_millis(200);
-const TEMPLATE: &str = "{bar:30} {percent:>3} %  {human_pos} of {human_len} samples  {per_sec}  {msg}  {eta} left";
+const TEMPLATE: &str =
+    "{bar:30} {percent:>3} %  {human_pos} of {human_len} samples  {per_sec}  {msg}  {eta} left";
 
 /// Draws while it lives.
 #[derive(Debug)]

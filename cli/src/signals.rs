@@ -22,7 +22,11 @@ impl Stop {
             // In this order: the signal that sets the flag does not find it set.
             flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop.flag))?;
             flag::register(signal, Arc::clone(&stop.flag))?;
-            flag::register_usize(signal, Arc::clone(&stop.signal), usize::try_from(signal).unwrap_or_default())?;
+            flag::register_usize(
+                signal,
+                Arc::clone(&stop.signal),
+                usize::try_from(signal).unwrap_or_default(),
+            )?;
         }
         Ok(stop)
     }

@@ -29,11 +29,6 @@ impl<const N: usize> Table<N> {
         self.rows.push(row);
     }
 
-    /// True without rows.
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
     /// Writes it with its headings, indented by two.
     pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let headings = self.columns.map(|(heading, _)| heading.to_owned());
@@ -113,6 +108,9 @@ mod tests {
     #[test]
     fn counts_and_sizes_read_well() {
         assert_eq!([0, 999, 1000, 1_204_331].map(count), ["0", "999", "1,000", "1,204,331"]);
-        assert_eq!([1023, 1024, 1536, (1 << 20) - 1, 1 << 30].map(size), ["1023 B", "1.0 KiB", "1.5 KiB", "1.0 MiB", "1.0 GiB"]);
+        assert_eq!(
+            [1023, 1024, 1536, (1 << 20) - 1, 1 << 30].map(size),
+            ["1023 B", "1.0 KiB", "1.5 KiB", "1.0 MiB", "1.0 GiB"]
+        );
     }
 }

@@ -177,8 +177,9 @@ impl OpenBlock {
         let length = i128::from(claimed.max_ms) - i128::from(claimed.min_ms);
         let anywhere =
             by.partition_of(claimed.min_ms.clamp(TimeBounds::ROWS.min_ms, TimeBounds::ROWS.max_ms));
-        let absurd = length < 0 || length / i128::from(by.shortest_ms()) > CLAIMED_PARTITIONS;
-        if absurd && by != PartitionBy::None {
+        let absurd = length < 0
+            || by != PartitionBy::None && length / i128::from(by.shortest_ms()) > CLAIMED_PARTITIONS;
+        if absurd {
             let mut partitions = self.partitions_of_samples(by, asked)?;
             if partitions.is_empty() {
                 // Nothing can be written, but somebody has to count it.

@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tsdb_reader::Labels;
 use tsdb_reader::index::Series;
-use tsdb_reader::matcher::{Matcher, SelectorError, parse_selector};
+use tsdb_reader::matcher::{Matcher, SelectorError, parse_matchers};
 
+use crate::bigquery::{KitFile, KitInput, kit, published_files};
 use crate::blocks::OpenBlock;
 use crate::dest::{BlockRecord, Dest, DestError, DestPlan, Manifest, Opened, UnitRecord};
-use crate::distribute::PlanError;
 use crate::discover::{DiscoverError, Found, discover};
+use crate::distribute::PlanError;
 use crate::error::error_chain;
 use crate::finding::{Finding, Findings, Severity};
 use crate::merge::Wanted;
@@ -23,6 +24,7 @@ use crate::pipeline::{self, Progress, UnitOutput, Work};
 use crate::plan::{self, Ledger, Shard, Unit};
 use crate::relabel::{LabelOptionsError, Relabel};
 use crate::report::{Report, UnitCounts};
+use crate::schema::{Table, TableSchema};
 use crate::series::{SeriesError, Walk};
 use crate::sink::{Encoder, FORMAT_VERSION, SinkError};
 use crate::time::{TimeBounds, display_time};
@@ -167,7 +169,7 @@ pub fn plan_units(
 /// Parses the selectors of `--match`.
 pub fn parse_selectors(selectors: &[String]) -> Result<Vec<Vec<Matcher>>, ConvertError> {
     let parse = |selector: &String| {
-        parse_selector(selector)
+        parse_matchers(selector)
             .map_err(|source| ConvertError::Selector { selector: selector.clone(), source })
     };
     selectors.iter().map(parse).collect()
@@ -216,7 +218,7 @@ pub fn convert(
     options.labels.check()?;
     parse_selectors(&options.selectors)?;
     let Opened { dest, plan: known, manifest } = Dest::open(root, options)?;
-    let ledger = manifest.map(|manifest| manifest.ledger).unwrap_or_default();
+    let (ledger, published) = manifest.map(|manifest| (manifest.ledger, manifest.units)).unwrap_or_default();
     let planned = plan_units(sources, options, known.as_ref(), ledger)?;
     if run.strict {
         refuse_broken(&planned.blocks, &planned.findings)?;
@@ -225,16 +227,19 @@ pub fn convert(
         dest.write_plan(&dest_plan(&planned, options))?;
     }
     let before = units_by_name(&dest)?;
-    dest.sweep(&before.values().cloned().collect::<Vec<_>>())?;
+    // What is published stays until something else is.
+    dest.sweep(before.values().chain(&published))?;
 
-    let work = UnitsWork { dest: &dest, planned: &planned, options, run, encoder: &encoder, slices_in_flight };
+    let work =
+        UnitsWork { dest: &dest, planned: &planned, options, run, encoder: &encoder, slices_in_flight };
     let done = run_units(&work, &planned.units, &before, progress, stop)?;
     let all = dest.units()?;
     if let Err(error) = dest.check_identities(&all) {
         return Err(name_series(error, &planned.blocks).into());
     }
     let report = report(&planned, options, done);
-    let published = Published { options: options.clone(), shard_bounds: planned.shard_bounds, ledger: planned.ledger };
+    let published =
+        Published { options: options.clone(), shard_bounds: planned.shard_bounds, ledger: planned.ledger };
     publish(&dest, &encoder, published, &report, all)?;
     Ok(report)
 }
@@ -305,7 +310,7 @@ pub(crate) fn run_units(
             }
             _ => {
                 let UnitOutput { parts, tally, findings, .. } = output;
-                (dest.commit(unit, parts, tally, findings, &mut output.identities, old)?, false)
+                (dest.commit(unit, parts, tally, findings, &mut output.identities)?, false)
             }
         };
         committed.lock().unwrap_or_else(PoisonError::into_inner).push((record, frozen));
@@ -375,8 +380,9 @@ pub(crate) fn publish(
     report: &Report,
     units: Vec<UnitRecord>,
 ) -> Result<(), DestError> {
+    dest.write_kit(&kit_files(&published.options, &units)?)?;
     let label_columns = encoder.label_columns().iter();
-    dest.write_manifest(&Manifest {
+    let manifest = Manifest {
         format_version: FORMAT_VERSION.to_owned(),
         options: published.options,
         shard_bounds: published.shard_bounds,
@@ -385,7 +391,22 @@ pub(crate) fn publish(
         blocks: report.blocks.clone(),
         findings: report.findings.clone(),
         units,
-    })
+    };
+    dest.write_manifest(&manifest)?;
+    dest.sweep(&manifest.units)
+}
+
+/// The BigQuery kit for what `units` hold.
+fn kit_files(options: &ConvertOptions, units: &[UnitRecord]) -> Result<Vec<KitFile>, SinkError> {
+    let tables = Table::ALL.map(|table| TableSchema::new(table, &options.output));
+    let tables = tables.into_iter().collect::<Result<Vec<_>, _>>()?;
+    Ok(kit(&KitInput {
+        tables: &tables,
+        output: &options.output,
+        partition_by: options.partition_by,
+        dest_url: None,
+        files: &published_files(units),
+    }))
 }
 
 /// A unit is done when nothing that shapes it has changed; one with losses is tried again.

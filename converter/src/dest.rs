@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::bigquery::KitFile;
 use crate::finding::Findings;
 use crate::options::ConvertOptions;
 use crate::plan::{Ledger, Unit};
@@ -29,6 +30,8 @@ use crate::unit::SeriesIdentity;
 
 /// The folder for what is not data.
 const OWN_FOLDER: &str = "_promblock";
+/// The folder of the BigQuery kit, in the own folder.
+const KIT_FOLDER: &str = "bigquery";
 /// What files are called until they are whole; the sinks' part files are, too.
 const TEMPORARY_PREFIX: &str = ".tmp-";
 /// Folders of tables.
@@ -347,7 +350,10 @@ impl Dest {
         let mut units = Vec::new();
         for entry in fs::read_dir(&folder).map_err(io_error("list", &folder))? {
             let path = entry.map_err(io_error("list", &folder))?.path();
-            if path.extension().is_some_and(|extension| extension == "json")
+            // What a killed run left under a temporary name is no commit.
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name.ends_with(".json")
+                && !name.starts_with(TEMPORARY_PREFIX)
                 && let Some(unit) = read_json(&path)?
             {
                 units.push(unit);
@@ -364,7 +370,8 @@ impl Dest {
         })
     }
 
-    /// Publishes the files of a unit, writes its record, then removes the files that it replaces.
+    /// Gives the files of a unit their names, then writes its record. Files that it replaces stay until the
+    /// manifest no longer names them.
     pub fn commit(
         &self,
         unit: &Unit,
@@ -372,7 +379,6 @@ impl Dest {
         tally: Tally,
         findings: Findings,
         identities: &mut [SeriesIdentity],
-        before: Option<&UnitRecord>,
     ) -> Result<UnitRecord, DestError> {
         let mut files = Vec::new();
         for part in parts {
@@ -399,24 +405,19 @@ impl Dest {
             findings,
         };
         self.write_json(&format!("units/{}.json", unit.unit), &record)?;
-        let kept: BTreeSet<&str> = record.files.iter().map(|file| file.path.as_str()).collect();
-        for file in before.map(|unit| unit.files.as_slice()).unwrap_or_default() {
-            if !kept.contains(file.path.as_str()) {
-                remove_file(&self.root.join(&file.path))?;
-            }
-        }
         Ok(record)
     }
 
-    /// Removes what killed runs left behind: temporary files, and parts that no unit names.
-    pub fn sweep(&self, units: &[UnitRecord]) -> Result<(), DestError> {
+    /// Removes what killed runs and replaced units left behind: temporary files, and parts that none of `units`
+    /// names.
+    pub fn sweep<'u>(&self, units: impl IntoIterator<Item = &'u UnitRecord>) -> Result<(), DestError> {
         let named: BTreeSet<PathBuf> =
-            units.iter().flat_map(|unit| &unit.files).map(|file| self.root.join(&file.path)).collect();
+            units.into_iter().flat_map(|unit| &unit.files).map(|file| self.root.join(&file.path)).collect();
         for table in TABLES {
             self.sweep_folder(&self.root.join(table), &named)?;
         }
         let own = self.own_folder();
-        for folder in [own.join("units"), own] {
+        for folder in [own.join("units"), own.join(KIT_FOLDER), own] {
             self.sweep_folder(&folder, &named)?;
         }
         Ok(())
@@ -492,8 +493,20 @@ impl Dest {
         self.write(name, &json)
     }
 
+    /// Writes the BigQuery kit.
+    pub fn write_kit(&self, files: &[KitFile]) -> Result<(), DestError> {
+        for file in files {
+            self.write_file(&format!("{KIT_FOLDER}/{}", file.name), &file.contents, file.executable)?;
+        }
+        Ok(())
+    }
+
     /// Writes a file below the own folder so that it appears whole.
-    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), DestError> {
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), DestError> {
+        self.write_file(name, bytes, false)
+    }
+
+    fn write_file(&self, name: &str, bytes: &[u8], executable: bool) -> Result<(), DestError> {
         let path = self.own_folder().join(name);
         let (folder, file_name) = (path.parent().unwrap_or(&self.root), path.file_name().unwrap_or_default());
         fs::create_dir_all(folder).map_err(io_error("create", folder))?;
@@ -501,6 +514,9 @@ impl Dest {
         let write = || -> io::Result<()> {
             let mut file = File::create(&temporary)?;
             file.write_all(bytes)?;
+            if executable {
+                make_executable(&file)?;
+            }
             file.sync_all()?;
             fs::rename(&temporary, &path)
         };
@@ -511,12 +527,20 @@ impl Dest {
     }
 }
 
+#[cfg(unix)]
+fn make_executable(file: &File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(fs::Permissions::from_mode(0o755))
+}
+
+#[cfg(not(unix))]
+fn make_executable(_file: &File) -> io::Result<()> {
+    Ok(())
+}
+
 fn check_plan(root: &Path, plan: &DestPlan, options: Option<&ConvertOptions>) -> Result<(), DestError> {
     if plan.format_version != FORMAT_VERSION {
-        return Err(DestError::OtherFormat {
-            path: root.to_owned(),
-            found: plan.format_version.clone(),
-        });
+        return Err(DestError::OtherFormat { path: root.to_owned(), found: plan.format_version.clone() });
     }
     let Some(options) = options else { return Ok(()) };
     let mut differences = options.differences(&plan.options);

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use tsdb_reader::block::read_meta;
 use tsdb_reader::source::{LocalSource, Source};
-use tsdb_reader::{Block, BlockMeta, Ulid};
+use tsdb_reader::{Block, BlockMeta, Error, Ulid};
 
 use crate::error::error_chain;
 use crate::finding::{Finding, Severity};
@@ -69,25 +70,39 @@ pub struct Discovery {
     pub findings: Vec<Finding>,
 }
 
+/// A block that cannot be opened.
+struct Unreadable {
+    /// What it says about itself, if that much can be read.
+    meta: Option<BlockMeta>,
+    finding: Finding,
+}
+
 /// Finds the blocks of all `sources` and decides which are read.
+///
+/// Only a readable block supersedes others; of those that are superseded nothing is looked at but `meta.json` and
+/// the ends of the index.
 pub fn discover(sources: &[PathBuf]) -> Result<Discovery, DiscoverError> {
-    let mut findings = Vec::new();
-    let mut found: BTreeMap<Ulid, Found> = BTreeMap::new();
-    for path in sources {
-        for folder in block_folders(path, &mut findings)? {
-            let location = folder.display().to_string();
-            let Some(block) = open(&folder, &location, &mut findings) else { continue };
-            let ulid = block.meta().ulid;
-            if let Some(first) = found.get(&ulid) {
-                let message = format!("the same block as {}, read once", first.location);
-                findings.push(Finding::new(Severity::Skipped, "repeated-block", location, message));
-            } else {
-                found.insert(ulid, Found { location, block });
+    let InSources { mut found, mut findings, mut broken } = find(sources)?;
+    let mut checked = BTreeSet::new();
+    let superseded = loop {
+        let superseded = superseded(metas(&found));
+        let unreadable: Vec<_> = found
+            .iter()
+            .filter(|(ulid, _)| !superseded.contains_key(ulid) && checked.insert(**ulid))
+            .filter_map(|(ulid, found)| check(&found.block).err().map(|error| (*ulid, error)))
+            .collect();
+        if unreadable.is_empty() {
+            break superseded;
+        }
+        for (ulid, error) in unreadable {
+            if let Some(Found { location, block }) = found.remove(&ulid) {
+                let finding = unreadable_block(location, &error_chain(&error));
+                broken.push(Unreadable { meta: Some(block.meta().clone()), finding });
             }
         }
-    }
-    let superseded = superseded(found.values().map(|found| found.block.meta()));
-    let raw = raw_sources(found.values().map(|found| found.block.meta()));
+    };
+    findings.extend(broken.into_iter().map(|unreadable| unless_held_by(&found, unreadable)));
+    let raw = raw_sources(metas(&found));
     let mut blocks = Vec::new();
     for (ulid, found) in found {
         if let Some(by) = superseded.get(&ulid) {
@@ -104,6 +119,46 @@ pub fn discover(sources: &[PathBuf]) -> Result<Discovery, DiscoverError> {
     }
     blocks.sort_by_key(|found| (found.block.meta().min_time_ms, found.block.meta().ulid));
     Ok(Discovery { blocks, findings })
+}
+
+/// Every block of all `sources` that can be opened, whether it is read or not.
+pub fn every_block(sources: &[PathBuf]) -> Result<Discovery, DiscoverError> {
+    let InSources { found, mut findings, broken } = find(sources)?;
+    findings.extend(broken.into_iter().map(|unreadable| unreadable.finding));
+    let mut blocks: Vec<Found> = found.into_values().collect();
+    blocks.sort_by_key(|found| (found.block.meta().min_time_ms, found.block.meta().ulid));
+    Ok(Discovery { blocks, findings })
+}
+
+/// All that lies in the sources.
+struct InSources {
+    found: BTreeMap<Ulid, Found>,
+    findings: Vec<Finding>,
+    broken: Vec<Unreadable>,
+}
+
+fn find(sources: &[PathBuf]) -> Result<InSources, DiscoverError> {
+    let (mut found, mut findings, mut broken) = (BTreeMap::<Ulid, Found>::new(), Vec::new(), Vec::new());
+    for path in sources {
+        for folder in block_folders(path, &mut findings)? {
+            let location = folder.display().to_string();
+            let block = match open(&folder, &location) {
+                Ok(block) => block,
+                Err(unreadable) => {
+                    broken.push(unreadable);
+                    continue;
+                }
+            };
+            let ulid = block.meta().ulid;
+            if let Some(first) = found.get(&ulid) {
+                let message = format!("the same block as {}, read once", first.location);
+                findings.push(Finding::new(Severity::Skipped, "repeated-block", location, message));
+            } else {
+                found.insert(ulid, Found { location, block });
+            }
+        }
+    }
+    Ok(InSources { found, findings, broken })
 }
 
 /// Level-1 sources of the raw blocks, by external labels.
@@ -162,6 +217,14 @@ fn block_folders(path: &Path, findings: &mut Vec<Finding>) -> Result<Vec<PathBuf
                 entry.path().display().to_string(),
                 message,
             ));
+        } else if entry.path().join("meta.json").exists() {
+            findings.push(Finding::new(
+                Severity::Skipped,
+                "foreign-name",
+                entry.path().display().to_string(),
+                "a block in a folder whose name is no ULID; give it as a SOURCE of its own to read it",
+            ));
+            hints.push(entry.path());
         } else if holds_blocks(&entry.path()) {
             hints.push(entry.path());
         }
@@ -184,7 +247,7 @@ fn holds_blocks(path: &Path) -> bool {
     })
 }
 
-fn open(folder: &Path, location: &str, findings: &mut Vec<Finding>) -> Option<Block> {
+fn open(folder: &Path, location: &str) -> Result<Block, Unreadable> {
     let has_meta = folder.join("meta.json").exists();
     if !has_meta {
         let old = age(folder).is_none_or(|age| age >= PARTIAL_UPLOAD_AGE);
@@ -193,20 +256,48 @@ fn open(folder: &Path, location: &str, findings: &mut Vec<Finding>) -> Option<Bl
             false => (Severity::Skipped, "it may still be uploading"),
         };
         let message = format!("no meta.json, so the block is incomplete; {tail}");
-        findings.push(Finding::new(severity, "partial-block", location, message));
-        return None;
+        let finding = Finding::new(severity, "partial-block", location, message);
+        return Err(Unreadable { meta: None, finding });
     }
-    let opened = LocalSource::open(folder).map_err(|error| error.to_string()).and_then(|source| {
-        Block::open(Arc::new(source) as Arc<dyn Source>).map_err(|error| error_chain(&error))
-    });
-    match opened {
-        Ok(block) => Some(block),
-        Err(message) => {
-            let message = format!("{message}; the block is left out, take a new copy of it");
-            findings.push(Finding::new(Severity::Broken, "unreadable-block", location, message));
-            None
-        }
-    }
+    let unreadable = |meta, message: &str| Unreadable { meta, finding: unreadable_block(location, message) };
+    let source = LocalSource::open(folder).map_err(|error| unreadable(None, &error.to_string()))?;
+    let source = Arc::new(source) as Arc<dyn Source>;
+    let meta = read_meta(source.as_ref()).map_err(|error| unreadable(None, &error_chain(&error)))?;
+    Block::with_meta(source, meta.clone()).map_err(|error| unreadable(Some(meta), &error_chain(&error)))
+}
+
+/// Reads what every use of a block needs.
+fn check(block: &Block) -> Result<(), Error> {
+    block.index().symbols()?;
+    block.index().all_postings()?;
+    block.tombstones()?;
+    block.segments()?;
+    Ok(())
+}
+
+fn unreadable_block(location: impl Into<String>, message: &str) -> Finding {
+    let message = format!("{message}; the block is left out, take a new copy of it");
+    Finding::new(Severity::Broken, "unreadable-block", location, message)
+}
+
+/// Nothing is missing when another block holds what an unreadable one does.
+fn unless_held_by(found: &BTreeMap<Ulid, Found>, unreadable: Unreadable) -> Finding {
+    let Unreadable { meta: Some(meta), finding } = unreadable else { return unreadable.finding };
+    let (name, message) = match found.get(&meta.ulid) {
+        Some(same) => ("repeated-block", format!("unreadable, and the same block as {}", same.location)),
+        None => match superseded(metas(found).chain([&meta])).get(&meta.ulid) {
+            Some(by) => (
+                "superseded-block",
+                format!("unreadable, and superseded by block {by}, which holds its samples"),
+            ),
+            None => return finding,
+        },
+    };
+    Finding::new(Severity::Skipped, name, finding.place, message)
+}
+
+fn metas(found: &BTreeMap<Ulid, Found>) -> impl Iterator<Item = &BlockMeta> {
+    found.values().map(|found| found.block.meta())
 }
 
 /// Time since the block was written, by the ULID in its folder's name.

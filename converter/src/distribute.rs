@@ -72,7 +72,9 @@ pub enum PlanError {
     #[error("the plan has no header line; give all that `promblock plan` printed")]
     NoHeader,
     /// Lines are missing.
-    #[error("the plan has {found} units, its header promises {promised}; give all that `promblock plan` printed")]
+    #[error(
+        "the plan has {found} units, its header promises {promised}; give all that `promblock plan` printed"
+    )]
     Cut {
         /// Units found.
         found: usize,
@@ -86,7 +88,9 @@ pub enum PlanError {
         unit: String,
     },
     /// Units are not converted yet.
-    #[error("{missing} of {all} units are not converted, {first} is the first; convert them with --unit, then commit")]
+    #[error(
+        "{missing} of {all} units are not converted, {first} is the first; convert them with --unit, then commit"
+    )]
     Missing {
         /// How many.
         missing: usize,
@@ -143,7 +147,11 @@ pub fn dry_run(sources: &[PathBuf], root: &Path, options: &ConvertOptions) -> Re
 }
 
 /// Plans, and records options and shard bounds in DEST.
-pub fn plan(sources: &[PathBuf], root: &Path, options: &ConvertOptions) -> Result<(PlanHeader, Planned), ConvertError> {
+pub fn plan(
+    sources: &[PathBuf],
+    root: &Path,
+    options: &ConvertOptions,
+) -> Result<(PlanHeader, Planned), ConvertError> {
     Encoder::new(options.output.clone())?;
     let Opened { dest, plan: known, manifest } = Dest::open(root, options)?;
     let ledger = manifest.map(|manifest| manifest.ledger).unwrap_or_default();
@@ -224,7 +232,8 @@ pub fn commit(root: &Path, plan: PlanFile) -> Result<Report, ConvertError> {
     dest.check_identities(&all)?;
     let of_plan: Vec<_> = plan.units.iter().filter_map(|unit| records.get(&unit.unit).cloned()).collect();
     let options = dest_plan.options;
-    let whole = options.selectors.is_empty() && options.min_time_ms.is_none() && options.max_time_ms.is_none();
+    let whole =
+        options.selectors.is_empty() && options.min_time_ms.is_none() && options.max_time_ms.is_none();
     let counts = UnitCounts { done: of_plan.len() as u64, ..UnitCounts::default() };
     let report = Report::new(&of_plan, header.blocks, header.findings, counts, whole);
     dest.sweep(&all)?;

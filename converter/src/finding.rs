@@ -47,12 +47,21 @@ impl Findings {
     /// Findings kept of one unit.
     const KEPT: usize = 100;
 
-    /// Adds a finding, or counts it when there are many.
+    /// Adds a finding. Of many, the worse ones are kept and the others counted: what is broken is never
+    /// pushed out by what is normal. The same thing found again, by another unit or chunk, is one finding.
     pub fn push(&mut self, finding: Finding) {
+        if self.list.contains(&finding) {
+            return;
+        }
         if self.list.len() < Self::KEPT {
             self.list.push(finding);
-        } else {
-            self.more += 1;
+            return;
+        }
+        self.more += 1;
+        let mildest = self.list.iter().enumerate().rev().min_by_key(|(_, kept)| kept.severity);
+        if let Some((at, _)) = mildest.filter(|(_, kept)| kept.severity < finding.severity) {
+            self.list.remove(at);
+            self.list.push(finding);
         }
     }
 
@@ -67,5 +76,29 @@ impl Findings {
     /// True without any.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_broken_is_kept_however_much_is_skipped() {
+        let mut findings = Findings::default();
+        for at in 0..500 {
+            findings.push(Finding::new(Severity::Skipped, "superseded-block", at.to_string(), ""));
+        }
+        findings.push(Finding::new(Severity::Broken, "unreadable-block", "here", ""));
+        findings.push(Finding::new(Severity::Note, "meta-count", "there", ""));
+        assert_eq!((findings.list.len(), findings.more), (Findings::KEPT, 402));
+        let broken: Vec<_> = findings.list.iter().filter(|at| at.severity == Severity::Broken).collect();
+        assert_eq!(broken.len(), 1);
+        assert_eq!(broken[0].place, "here");
+        for at in 0..500 {
+            findings.push(Finding::new(Severity::Broken, "chunk-checksum", at.to_string(), ""));
+        }
+        assert!(findings.list.iter().all(|at| at.severity == Severity::Broken));
+        assert_eq!(findings.list.len() as u64 + findings.more, 1002);
     }
 }

@@ -54,6 +54,8 @@ struct Candidate {
     value: f64,
     start_time_ms: i64,
     rank: u32,
+    /// Of a chunk that ends in an error: padding bits before it may have passed for samples.
+    doubtful: bool,
 }
 
 /// Terms of one series, entered into the tally when the series is done: the direct way may be given up.
@@ -191,16 +193,17 @@ impl<'a> Merger<'a> {
         self.findings.push(finding);
     }
 
-    /// Decodes one chunk to the end of `columns`; samples after an error are counted as lost.
-    fn decode(&mut self, part: &Part<'_>, columns: &mut FloatColumns) {
+    /// Decodes one chunk to the end of `columns`; samples after an error are counted as lost. True without error.
+    fn decode(&mut self, part: &Part<'_>, columns: &mut FloatColumns) -> bool {
         let start = columns.len();
-        let Err(error) = part.chunk.append_to(columns) else { return };
+        let Err(error) = part.chunk.append_to(columns) else { return true };
         if self.owns(part.block, part.meta) {
             let decoded = (columns.len() - start) as u64;
             let promised = part.chunk.num_samples().map_or(0, u64::from);
             self.tally.lose(Loss::UndecodableChunk, promised.saturating_sub(decoded));
             self.broken(part.block, &error.in_file(part.chunk.file()));
         }
+        false
     }
 
     /// The direct way: decodes chunk after chunk into `columns`. None when timestamps do not ascend strictly;
@@ -244,17 +247,19 @@ impl<'a> Merger<'a> {
         candidates.clear();
         for part in parts {
             scratch.clear();
-            self.decode(part, &mut scratch);
+            let doubtful = !self.decode(part, &mut scratch);
             self.filter(part, &mut scratch, 0, &mut terms);
             let starts = scratch.start_times_ms.iter().copied().chain(std::iter::repeat(0));
             for ((&time_ms, &value), start_time_ms) in
                 scratch.times_ms.iter().zip(&scratch.values).zip(starts)
             {
-                candidates.push(Candidate { time_ms, value, start_time_ms, rank: part.block.rank });
+                let rank = part.block.rank;
+                candidates.push(Candidate { time_ms, value, start_time_ms, rank, doubtful });
             }
         }
         // Of equal times the one to keep comes first; equal ones keep the order of the index.
-        candidates.sort_by_key(|at| (at.time_ms, is_stale_nan(at.value), std::cmp::Reverse(at.rank)));
+        candidates
+            .sort_by_key(|at| (at.time_ms, at.doubtful, is_stale_nan(at.value), std::cmp::Reverse(at.rank)));
         let mut kept: Option<Candidate> = None;
         for candidate in &candidates {
             match kept {

@@ -96,6 +96,8 @@ struct Active<'a> {
     writer: Option<Writer>,
     appended: usize,
     done: BTreeMap<usize, EncodedSlice>,
+    /// To begin again once its writer is back: two writers of one unit would share their temporary files.
+    again: bool,
 }
 
 struct Writer {
@@ -111,6 +113,8 @@ struct State<'a> {
     /// Blocks whose series turned out not to be in order.
     must_sort: BTreeSet<usize>,
     error: Option<ConvertError>,
+    /// A worker is gone: what it held will never be done.
+    panicked: bool,
 }
 
 enum Step<'a> {
@@ -130,6 +134,7 @@ pub fn run<'a>(work: &'a Work<'a>, units: impl Iterator<Item = &'a Unit>) -> Res
         slices_in_flight: 0,
         must_sort: BTreeSet::new(),
         error: None,
+        panicked: false,
     });
     let changed = Condvar::new();
     let pool = Pool { work, state, changed };
@@ -159,6 +164,7 @@ impl<'a> Pool<'a> {
     }
 
     fn worker(&self) {
+        let _others = StopOthers(self);
         let mut rows = SampleRows::default();
         let mut state = self.lock();
         loop {
@@ -187,7 +193,7 @@ impl<'a> Pool<'a> {
     }
 
     fn next_step(&self, state: &mut State<'a>) -> Step<'a> {
-        if state.error.is_some() || self.work.stop.load(Ordering::Relaxed) {
+        if state.error.is_some() || state.panicked || self.work.stop.load(Ordering::Relaxed) {
             return Step::Exit;
         }
         if state.pending.is_empty() && state.active.is_empty() {
@@ -236,6 +242,7 @@ impl<'a> Pool<'a> {
                 writer: None,
                 appended: 0,
                 done: BTreeMap::new(),
+                again: false,
             });
             return Step::Begin(id, unit, state.must_sort.clone());
         }
@@ -311,8 +318,8 @@ impl<'a> Pool<'a> {
         self.work.progress.samples_read.fetch_add(encoded.tally.read, Ordering::Relaxed);
         let mut state = self.lock();
         match state.active.iter_mut().find(|active| active.id == id) {
-            Some(active) => _ = active.done.insert(index, encoded),
-            None => state.slices_in_flight -= 1,
+            Some(active) if !active.again => _ = active.done.insert(index, encoded),
+            _ => state.slices_in_flight -= 1,
         }
         Ok(())
     }
@@ -322,10 +329,15 @@ impl<'a> Pool<'a> {
         let SeriesError::NotInOrder { at, .. } = error else { return Err(error.into()) };
         let mut state = self.lock();
         state.must_sort.insert(at);
-        if let Some(position) = state.active.iter().position(|active| active.id == id) {
-            let active = state.active.remove(position);
-            state.slices_in_flight -= active.done.len();
-            state.pending.push_front(active.unit);
+        if let Some(active) = state.active.iter_mut().find(|active| active.id == id) {
+            active.again = true;
+            let unwanted = std::mem::take(&mut active.done).len();
+            // Before the first slice there is no writer; later another worker may append with it.
+            let writer_is_back = active.slices == 0 || active.writer.is_some();
+            state.slices_in_flight -= unwanted;
+            if writer_is_back {
+                begin_again(&mut state, id);
+            }
         }
         Ok(())
     }
@@ -351,6 +363,9 @@ impl<'a> Pool<'a> {
             let mut state = self.lock();
             if let Some(active) = state.active.iter_mut().find(|active| active.id == id) {
                 active.writer = Some(writer);
+                if active.again {
+                    begin_again(&mut state, id);
+                }
             }
             return Ok(());
         }
@@ -358,5 +373,25 @@ impl<'a> Pool<'a> {
         (self.work.commit)(unit, writer.output)?;
         self.lock().active.retain(|active| active.id != id);
         Ok(())
+    }
+}
+
+/// Gives up what a unit has written, and puts it first in line.
+fn begin_again(state: &mut State<'_>, id: u64) {
+    if let Some(position) = state.active.iter().position(|active| active.id == id) {
+        let active = state.active.remove(position);
+        state.pending.push_front(active.unit);
+    }
+}
+
+/// Tells the other workers when one panics: they would wait for ever for what it held.
+struct StopOthers<'p, 'a>(&'p Pool<'a>);
+
+impl Drop for StopOthers<'_, '_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.lock().panicked = true;
+            self.0.changed.notify_all();
+        }
     }
 }

@@ -77,7 +77,8 @@ impl Report {
             block.read = samples.read_by_block.get(&block.ulid).copied().unwrap_or_default();
         }
         if whole && counts.skipped == 0 {
-            for block in blocks.iter().filter(|block| block.read != block.samples) {
+            // A meta.json without counts states none.
+            for block in blocks.iter().filter(|block| block.samples != 0 && block.read != block.samples) {
                 let message = format!(
                     "meta.json states {} samples, the chunks read hold {}",
                     block.samples, block.read

@@ -285,7 +285,7 @@ impl<'a, K: FnMut(&OpenBlock, &ChunkMeta) -> bool> SeriesMerge<'a, K> {
             let Some(Reverse((_, at))) = self.heap.pop() else { break };
             let Some(head) = self.cursors.get_mut(at).and_then(|cursor| cursor.head.take()) else { break };
             self.check_same(&identity, &head.identity, &series.labels)?;
-            series.merged += u64::from(identity != head.identity);
+            series.merged += u64::from(!same_series(&identity, &head.identity));
             series.members.push(head.member);
             self.advance(at)?;
         }
@@ -302,8 +302,7 @@ impl<'a, K: FnMut(&OpenBlock, &ChunkMeta) -> bool> SeriesMerge<'a, K> {
     }
 
     fn check_same(&self, first: &Labels, second: &Labels, shaped: &Labels) -> Result<(), SeriesError> {
-        let both_pass_through = first.is_empty() || second.is_empty();
-        if self.allow_merge || both_pass_through || first == second {
+        if self.allow_merge || same_series(first, second) {
             return Ok(());
         }
         Err(SeriesError::Merged {
@@ -312,4 +311,10 @@ impl<'a, K: FnMut(&OpenBlock, &ChunkMeta) -> bool> SeriesMerge<'a, K> {
             shaped: shaped.to_string(),
         })
     }
+}
+
+/// True when two series that come out with equal labels went in as one. A series of a block that changes no labels
+/// has no identity of its own: where one block changes none, no block drops any, and equal labels are one series.
+fn same_series(first: &Labels, second: &Labels) -> bool {
+    first.is_empty() || second.is_empty() || first == second
 }

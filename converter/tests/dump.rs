@@ -11,14 +11,27 @@ use tsdb_converter::dump::{DumpFormat, DumpOptions, DumpReport, dump};
 
 /// Folders where promtool, which knows neither external labels nor downsampling and merges conflicts otherwise,
 /// prints other samples than ours are meant to be; see the table in the README of the fixtures.
-const DIFFERS: &[&str] =
-    &["overlap_conflict", "overlap_three", "superseded_sources", "external_labels", "replicas", "downsampled"];
+const DIFFERS: &[&str] = &[
+    "overlap_conflict",
+    "overlap_three",
+    "superseded_sources",
+    "external_labels",
+    "replicas",
+    "downsampled",
+];
 
 /// Folders for which promtool's OpenMetrics is not what the format asks for, or not the same samples: stale markers
 /// printed as NaN, names and values quoted as in Go, series cut at the first histogram, times rounded as floats.
 const OTHER_OPENMETRICS: &[&str] = &[
-    "stale_markers", "nan_payloads", "utf8_names", "invalid_names", "odd_values", "histograms_mixed",
-    "histograms_start_times", "extreme_times", "labels_before_name",
+    "stale_markers",
+    "nan_payloads",
+    "utf8_names",
+    "invalid_names",
+    "odd_values",
+    "histograms_mixed",
+    "histograms_start_times",
+    "extreme_times",
+    "labels_before_name",
 ];
 
 fn dump_fixture(name: &str, format: DumpFormat) -> (String, DumpReport) {
@@ -48,7 +61,9 @@ fn compare(name: &str, found: &str, expected: &str) {
 fn names_with(extension: &str) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(fixtures().join("expected"))
         .unwrap()
-        .filter_map(|entry| entry.unwrap().file_name().into_string().unwrap().strip_suffix(extension).map(str::to_owned))
+        .filter_map(|entry| {
+            entry.unwrap().file_name().into_string().unwrap().strip_suffix(extension).map(str::to_owned)
+        })
         .collect();
     names.sort();
     assert!(names.len() > 30, "fixtures are missing");

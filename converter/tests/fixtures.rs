@@ -4,13 +4,7 @@
 
 mod common;
 
-use std::path::Path;
-
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type, TimestampMillisecondType};
-use arrow_array::{Array, RecordBatch};
-use common::{Samples, convert_to, data_files, expected, fixture_names, fixtures, manifest, scratch};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use common::{Samples, convert_to, data_files, expected, fixture_names, fixtures, samples_in, scratch};
 use tsdb_converter::options::ConvertOptions;
 use tsdb_converter::sink::{Format, Layout, OutputOptions, Profile};
 use tsdb_converter::time::PartitionBy;
@@ -18,34 +12,6 @@ use tsdb_converter::time::PartitionBy;
 fn options(layout: Layout, profile: Profile) -> ConvertOptions {
     let output = OutputOptions { layout, profile, ..OutputOptions::new(Format::Parquet) };
     ConvertOptions { output, ..ConvertOptions::default() }
-}
-
-/// Rows of `samples` as the manifest lists its files, in file order.
-fn samples_in(dest: &Path) -> Samples {
-    let mut samples = Samples::new();
-    for unit in manifest(dest).units {
-        for file in unit.files.iter().filter(|file| file.table == "samples") {
-            let open = std::fs::File::open(dest.join(&file.path)).unwrap();
-            for batch in ParquetRecordBatchReaderBuilder::try_new(open).unwrap().build().unwrap() {
-                add_rows(&batch.unwrap(), &mut samples);
-            }
-        }
-    }
-    samples.values_mut().for_each(|of_series| of_series.sort_unstable());
-    samples
-}
-
-fn add_rows(batch: &RecordBatch, samples: &mut Samples) {
-    let column = |name: &str| batch.column_by_name(name).unwrap();
-    let ids = column("series_id").as_primitive::<Int64Type>();
-    let times = column("timestamp").as_primitive::<TimestampMillisecondType>();
-    let values = column("value").as_primitive::<Float64Type>();
-    let starts = column("start_timestamp").as_primitive::<TimestampMillisecondType>();
-    for row in 0..batch.num_rows() {
-        let bits = if values.is_null(row) { common::STALE } else { values.value(row).to_bits() };
-        let start = if starts.is_null(row) { 0 } else { starts.value(row) };
-        samples.entry(ids.value(row)).or_default().push((times.value(row), bits, start));
-    }
 }
 
 /// What a fixture has rows for: timestamps of the years 1 to 9999.

@@ -72,7 +72,23 @@ impl<'a> Cursor<'a> {
     }
 
     /// An unsigned LEB128 of at most 64 bits; non-minimal forms are accepted, as the reference does.
+    #[inline]
     pub fn uvarint(&mut self, field: &'static str) -> Result<u64, DecodeError> {
+        // Nearly all counts, lengths and symbols of an index take one byte or two.
+        match *self.rest {
+            [byte, ref rest @ ..] if byte < 0x80 => {
+                (self.rest, self.offset) = (rest, self.offset + 1);
+                Ok(byte.into())
+            }
+            [low, high, ref rest @ ..] if high < 0x80 => {
+                (self.rest, self.offset) = (rest, self.offset + 2);
+                Ok(u64::from(low & 0x7f) | (u64::from(high) << 7))
+            }
+            _ => self.long_uvarint(field),
+        }
+    }
+
+    fn long_uvarint(&mut self, field: &'static str) -> Result<u64, DecodeError> {
         let mut value = 0u64;
         for (at, &byte) in self.rest.iter().enumerate().take(10) {
             let bits = u64::from(byte & 0x7f);

@@ -2,6 +2,22 @@
 //!
 //! The crate decodes bytes. It knows no Arrow, starts no threads and prints nothing; where the bytes come from
 //! is behind [`source::Source`].
+//!
+//! ```no_run
+//! use std::{path::Path, sync::Arc};
+//! use tsdb_reader::{Block, Series, parse_selector, source::LocalSource};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let source = LocalSource::open(Path::new("data/01HF0000000000000000000001"))?;
+//! let block = Block::open(Arc::new(source))?;
+//! let mut series = Series::new();
+//! for series_ref in block.index().select(&parse_selector(r#"up{job=~"a|b"}"#)?)? {
+//!     block.index().series(series_ref, &mut series)?;
+//!     println!("{} has {} chunks", series.labels, series.chunks.len());
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod block;
 pub mod checksum;

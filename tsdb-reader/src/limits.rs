@@ -17,11 +17,14 @@ pub const SECTION_READ_AHEAD_BYTES: u64 = 4096;
 /// Bytes of the series section fetched at a time by a scan.
 pub const SERIES_SCAN_BYTES: u64 = 4 << 20;
 
+/// Names and values of one series. An entry is short, but each of its symbols may be long, and named often.
+pub const LABELS_BYTES: u64 = 256 << 20;
+
 /// Offsets kept of the symbol table; of larger tables every second, third… symbol's.
 pub const SYMBOL_OFFSETS: usize = 1 << 20;
 
 /// Largest `tombstones` file that is read.
-pub const TOMBSTONES_BYTES: u64 = 1 << 30;
+pub const TOMBSTONES_BYTES: u64 = 64 << 20;
 
 /// Memory of one compiled regular expression.
 pub const REGEX_BYTES: usize = 10 << 20;

@@ -1,11 +1,7 @@
 //! Every fixture, read through folders on disk, gives what Prometheus reads from it.
 
 #![cfg(feature = "mmap")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "helpers of tests; a panic is a failed test"
-)]
+#![expect(clippy::unwrap_used, reason = "a panic is a failed test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as _;

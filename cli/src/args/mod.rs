@@ -173,7 +173,8 @@ const STALE_MARKERS: &[(&str, &str)] =
 
 impl OutputArgs {
     fn is_given(&self) -> bool {
-        let Self { format, layout, profile, compression, compression_level, label_columns, target_file_size } = self;
+        let Self { format, layout, profile, compression, compression_level, label_columns, target_file_size } =
+            self;
         format.is_some()
             || layout.is_some()
             || profile.is_some()
@@ -227,7 +228,8 @@ pub struct ShapeArgs {
 
 impl ShapeArgs {
     fn is_given(&self) -> bool {
-        let Self { drop_labels, keep_labels, add_label, allow_merge, stale_markers, partition_by, shards } = self;
+        let Self { drop_labels, keep_labels, add_label, allow_merge, stale_markers, partition_by, shards } =
+            self;
         !(drop_labels.is_empty() && keep_labels.is_empty() && add_label.is_empty())
             || *allow_merge
             || stale_markers.is_some()

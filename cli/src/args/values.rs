@@ -15,13 +15,15 @@ pub fn time_ms(text: &str) -> Result<i64, String> {
     let time: Timestamp = text.parse().map_err(|_| {
         "neither RFC 3339 (2026-11-20T00:00:00Z) nor milliseconds since the epoch (1795132800000)".to_owned()
     })?;
-    let time_ms = time.as_nanosecond().div_euclid(1_000_000) + i128::from(time.as_nanosecond() % 1_000_000 != 0);
+    let time_ms =
+        time.as_nanosecond().div_euclid(1_000_000) + i128::from(time.as_nanosecond() % 1_000_000 != 0);
     i64::try_from(time_ms).map_err(|_| "too far from the epoch".to_owned())
 }
 
 /// A size in bytes, with or without a suffix: `512MiB`.
 pub fn size_bytes(text: &str) -> Result<u64, String> {
-    const UNITS: [(&str, u64); 5] = [("kib", 1 << 10), ("mib", 1 << 20), ("gib", 1 << 30), ("tib", 1 << 40), ("b", 1)];
+    const UNITS: [(&str, u64); 5] =
+        [("kib", 1 << 10), ("mib", 1 << 20), ("gib", 1 << 30), ("tib", 1 << 40), ("b", 1)];
     let lower = text.to_ascii_lowercase();
     let (number, unit) = UNITS
         .iter()

@@ -56,8 +56,10 @@ pub fn run(args: &ConvertArgs, messages: &Messages, stop: &Stop) -> Result<u8, F
 /// Reads a plan, or some lines of one.
 pub fn read_plan(file: &Path) -> Result<PlanFile, Failure> {
     let name = file.display();
-    let text = fs::read_to_string(file).map_err(|error| Failure::Message(format!("cannot read {name}: {error}")))?;
-    PlanFile::parse(&text).map_err(|error| Failure::Message(format!("cannot use {name}: {}", error_chain(&error))))
+    let text =
+        fs::read_to_string(file).map_err(|error| Failure::Message(format!("cannot read {name}: {error}")))?;
+    PlanFile::parse(&text)
+        .map_err(|error| Failure::Message(format!("cannot use {name}: {}", error_chain(&error))))
 }
 
 fn print_dry_run(args: &ConvertArgs, options: &ConvertOptions, messages: &Messages) -> Result<u8, Failure> {
@@ -78,7 +80,12 @@ fn print_dry_run(args: &ConvertArgs, options: &ConvertOptions, messages: &Messag
     }
     for unit in &planned.units {
         let samples = count(unit.weight);
-        writeln!(out, "{}  about {samples} samples from {}", unit.unit, counted(unit.blocks.len() as u64, "block", "blocks"))?;
+        writeln!(
+            out,
+            "{}  about {samples} samples from {}",
+            unit.unit,
+            counted(unit.blocks.len() as u64, "block", "blocks")
+        )?;
     }
     let units = counted(planned.units.len() as u64, "unit", "units");
     writeln!(

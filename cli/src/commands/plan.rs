@@ -24,6 +24,7 @@ pub fn run(args: &PlanArgs, messages: &Messages) -> Result<u8, Failure> {
     }
     out.flush()?;
     let units = counted(planned.units.len() as u64, "unit", "units");
-    messages.info(&format!("planned {units} over {}", counted(planned.blocks.len() as u64, "block", "blocks")));
+    messages
+        .info(&format!("planned {units} over {}", counted(planned.blocks.len() as u64, "block", "blocks")));
     Ok(DONE)
 }

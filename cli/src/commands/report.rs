@@ -27,12 +27,18 @@ pub fn print_report(report: &Report, took: Duration) -> io::Result<()> {
     }
     let verdict = match (report.adds_up, report.samples.difference()) {
         (true, _) => "adds up".to_owned(),
-        (false, difference) => format!("does not add up: {difference} samples are unaccounted for; please report this"),
+        (false, difference) => {
+            format!("does not add up: {difference} samples are unaccounted for; please report this")
+        }
     };
     lines.write_rows(&mut out)?;
     writeln!(out, "  {verdict}")?;
     if report.samples.conflicts > 0 {
-        writeln!(out, "  {} duplicates had another value than the sample written", count(report.samples.conflicts))?;
+        writeln!(
+            out,
+            "  {} duplicates had another value than the sample written",
+            count(report.samples.conflicts)
+        )?;
     }
     if report.samples.unreadable_chunks > 0 {
         let chunks = counted(report.samples.unreadable_chunks, "chunk", "chunks");

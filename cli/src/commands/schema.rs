@@ -41,7 +41,9 @@ fn write_json(
 ) -> io::Result<()> {
     let value = match (args.table.is_some(), tables) {
         (true, [table]) => json(table),
-        _ => Value::Object(tables.iter().map(|table| (table.name.clone(), json(table))).collect::<Map<_, _>>()),
+        _ => {
+            Value::Object(tables.iter().map(|table| (table.name.clone(), json(table))).collect::<Map<_, _>>())
+        }
     };
     writeln!(out, "{value:#}")
 }

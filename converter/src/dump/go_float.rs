@@ -23,7 +23,11 @@ pub fn push(out: &mut Vec<u8>, value: f64) {
         if value.is_sign_negative() {
             out.push(b'-');
         }
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "non-negative and below 10^6")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "non-negative and below 10^6"
+        )]
         let integer = magnitude as u32;
         if f64::from(integer) == magnitude {
             out.extend_from_slice(itoa::Buffer::new().format(integer).as_bytes());
@@ -54,24 +58,32 @@ fn push_exponent_form(out: &mut Vec<u8>, magnitude: f64) {
         if is_integer {
             let mut buffer = itoa::Buffer::new();
             let digits = buffer.format(integer).as_bytes();
-            return push_digits(out, digits, &[], digits.len() as i32 - 1);
+            return push_digits(out, digits, &[], places(digits) - 1);
         }
     }
     let mut buffer = zmij::Buffer::new();
     let text = buffer.format_finite(magnitude).as_bytes();
     let (mantissa, exponent) = match text.iter().position(|&byte| byte == b'e') {
-        Some(at) => (text.get(..at).unwrap_or_default(), parse_exponent(text.get(at + 1..).unwrap_or_default())),
+        Some(at) => {
+            (text.get(..at).unwrap_or_default(), parse_exponent(text.get(at + 1..).unwrap_or_default()))
+        }
         None => (text, 0),
     };
     let point = mantissa.iter().position(|&byte| byte == b'.').unwrap_or(mantissa.len());
-    let (whole, fraction) = (mantissa.get(..point).unwrap_or_default(), mantissa.get(point + 1..).unwrap_or_default());
+    let (whole, fraction) =
+        (mantissa.get(..point).unwrap_or_default(), mantissa.get(point + 1..).unwrap_or_default());
     if whole == b"0" {
         // 0.00001234: the exponent counts the zeros behind the point.
         let zeros = fraction.iter().take_while(|&&byte| byte == b'0').count();
         let digits = fraction.get(zeros..).unwrap_or_default();
-        return push_digits(out, digits, &[], exponent - zeros as i32 - 1);
+        return push_digits(
+            out,
+            digits,
+            &[],
+            exponent - places(fraction.get(..zeros).unwrap_or_default()) - 1,
+        );
     }
-    push_digits(out, whole, fraction, exponent + whole.len() as i32 - 1);
+    push_digits(out, whole, fraction, exponent + places(whole) - 1);
 }
 
 /// Appends the digits of `head` and `tail` with the point behind the first, and the exponent.
@@ -95,6 +107,11 @@ fn push_digits(out: &mut Vec<u8>, head: &[u8], tail: &[u8], exponent: i32) {
         out.push(b'0');
     }
     out.extend_from_slice(itoa::Buffer::new().format(exponent).as_bytes());
+}
+
+/// How many digits these are: at most some hundreds.
+fn places(digits: &[u8]) -> i32 {
+    i32::try_from(digits.len()).unwrap_or(i32::MAX)
 }
 
 fn parse_exponent(text: &[u8]) -> i32 {

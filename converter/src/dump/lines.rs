@@ -114,7 +114,9 @@ fn push_exposition(out: &mut Vec<u8>, labels: &Labels) -> u64 {
     out.extend_from_slice(bare.unwrap_or_default());
     out.push(b'{');
     let (mut replaced, mut first) = (0, true);
-    if bare.is_none() && let Some(name) = metric {
+    if bare.is_none()
+        && let Some(name) = metric
+    {
         replaced += push_string(out, name);
         first = false;
     }
@@ -191,7 +193,10 @@ mod tests {
     #[test]
     fn openmetrics_quotes_names_that_need_it_and_escapes_three_characters_only() {
         let form = |pairs: &[(&str, &str)]| lines(DumpFormat::OpenMetrics, pairs, &[(-1, 1e6)]);
-        assert_eq!(form(&[("__name__", "a:b"), ("c", "\"\\\n\t")]), "a:b{c=\"\\\"\\\\\\n\t\"} 1e+06 -0.001\n");
+        assert_eq!(
+            form(&[("__name__", "a:b"), ("c", "\"\\\n\t")]),
+            "a:b{c=\"\\\"\\\\\\n\t\"} 1e+06 -0.001\n"
+        );
         assert_eq!(form(&[("__name__", "a.b"), ("d.e", "é")]), "{\"a.b\",\"d.e\"=\"é\"} 1e+06 -0.001\n");
         assert_eq!(form(&[("__name__", "up")]), "up{} 1e+06 -0.001\n");
         assert_eq!(form(&[("job", "x")]), "{job=\"x\"} 1e+06 -0.001\n");

@@ -200,6 +200,9 @@ impl DumpReport {
     /// True when something is missing from the lines.
     pub fn has_losses(&self) -> bool {
         let broken = self.findings.list.iter().any(|finding| finding.severity == Severity::Broken);
-        broken || self.tally.lost_samples() > 0 || self.tally.unreadable_chunks > 0 || self.tally.difference() != 0
+        broken
+            || self.tally.lost_samples() > 0
+            || self.tally.unreadable_chunks > 0
+            || self.tally.difference() != 0
     }
 }

@@ -8,6 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type, TimestampMillisecondType};
+use arrow_array::{Array, RecordBatch};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 use tsdb_converter::convert::{ConvertError, RunOptions, convert};
 use tsdb_converter::dest::Manifest;
@@ -69,10 +73,7 @@ pub fn expected(name: &str) -> Expected {
     let (mut floats, mut labels_by_id, mut histograms) = (Samples::new(), BTreeMap::new(), 0);
     for line in lines {
         let series: Value = serde_json::from_str(line).unwrap();
-        let mut labels = Labels::new();
-        for pair in series["labels"].as_array().unwrap() {
-            labels.push(&string(&pair[0]), &string(&pair[1]));
-        }
+        let labels = labels(&series["labels"]);
         let mut samples = Vec::new();
         for sample in series["samples"].as_array().into_iter().flatten() {
             match sample[1].as_str().unwrap() {
@@ -97,6 +98,15 @@ pub fn expected(name: &str) -> Expected {
     Expected { header, floats, histograms, labels: labels_by_id }
 }
 
+/// A label set of an expected file.
+pub fn labels(pairs: &Value) -> Labels {
+    let mut labels = Labels::new();
+    for pair in pairs.as_array().unwrap() {
+        labels.push(&string(&pair[0]), &string(&pair[1]));
+    }
+    labels
+}
+
 fn string(value: &Value) -> Vec<u8> {
     match value.as_str() {
         Some(text) => text.as_bytes().to_vec(),
@@ -107,8 +117,48 @@ fn string(value: &Value) -> Vec<u8> {
     }
 }
 
-fn int(value: &Value) -> i64 {
+pub fn int(value: &Value) -> i64 {
     value.as_i64().unwrap()
+}
+
+/// A row of `samples`: series id, and its sample.
+pub type Row = (i64, Sample);
+
+/// Rows of `samples` in the order of the manifest's files: by unit, so by partition, then shard.
+pub fn rows_in(dest: &Path) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for unit in manifest(dest).units {
+        for file in unit.files.iter().filter(|file| file.table == "samples") {
+            let open = fs::File::open(dest.join(&file.path)).unwrap();
+            for batch in ParquetRecordBatchReaderBuilder::try_new(open).unwrap().build().unwrap() {
+                add_rows(&batch.unwrap(), &mut rows);
+            }
+        }
+    }
+    rows
+}
+
+/// The same by series, in time order.
+pub fn samples_in(dest: &Path) -> Samples {
+    let mut samples = Samples::new();
+    for (series_id, sample) in rows_in(dest) {
+        samples.entry(series_id).or_default().push(sample);
+    }
+    samples.values_mut().for_each(|of_series| of_series.sort_unstable());
+    samples
+}
+
+fn add_rows(batch: &RecordBatch, rows: &mut Vec<Row>) {
+    let column = |name: &str| batch.column_by_name(name).unwrap();
+    let ids = column("series_id").as_primitive::<Int64Type>();
+    let times = column("timestamp").as_primitive::<TimestampMillisecondType>();
+    let values = column("value").as_primitive::<Float64Type>();
+    let starts = column("start_timestamp").as_primitive::<TimestampMillisecondType>();
+    for row in 0..batch.num_rows() {
+        let bits = if values.is_null(row) { STALE } else { values.value(row).to_bits() };
+        let start = if starts.is_null(row) { 0 } else { starts.value(row) };
+        rows.push((ids.value(row), (times.value(row), bits, start)));
+    }
 }
 
 pub fn run_options(threads: usize) -> RunOptions {
@@ -121,8 +171,17 @@ pub fn convert_to(
     options: &ConvertOptions,
     threads: usize,
 ) -> Result<Report, ConvertError> {
+    convert_with(source, dest, options, &run_options(threads))
+}
+
+pub fn convert_with(
+    source: &Path,
+    dest: &Path,
+    options: &ConvertOptions,
+    run: &RunOptions,
+) -> Result<Report, ConvertError> {
     let stop = AtomicBool::new(false);
-    convert(&[source.to_owned()], dest, options, &run_options(threads), &Progress::default(), &stop)
+    convert(&[source.to_owned()], dest, options, run, &Progress::default(), &stop)
 }
 
 pub fn manifest(dest: &Path) -> Manifest {

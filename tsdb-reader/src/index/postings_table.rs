@@ -81,26 +81,29 @@ impl PostingsTable {
         Ok(Self { body, order, count })
     }
 
+    /// Sorts the places of the entries, which all decode. The entries themselves are not kept: they take more room
+    /// than the table.
     fn sort(body: &Bytes, offset: u64, count: usize) -> Result<Order, DecodeError> {
         let mut cursor = Cursor::new(body, offset);
         cursor.u32("postings table count")?;
-        let mut entries = Vec::with_capacity(count);
+        let mut places = Vec::with_capacity(count);
         for _ in 0..count {
-            entries.push((place(&cursor, offset)?, decode_entry(&mut cursor)?));
+            places.push(place(&cursor, offset)?);
+            decode_entry(&mut cursor)?;
         }
-        entries.sort_by(|(_, a), (_, b)| a.cmp_pair(b.name, b.value));
-        for ((_, a), (at, b)) in entries.iter().zip(entries.iter().skip(1)) {
-            if a.cmp_pair(b.name, b.value).is_eq() {
-                let at = offset + u64::from(*at);
-                return Err(DecodeError::invalid(
-                    at,
-                    "postings table entry",
-                    b.offset.0,
-                    "each label pair once",
-                ));
+        let pair = |at: &u32| {
+            decode_at(body, *at as usize).map(|(entry, _)| (entry.name, entry.value, entry.offset.0))
+        };
+        places.sort_by(|a, b| pair(a).cmp(&pair(b)));
+        for (a, b) in places.iter().zip(places.iter().skip(1)) {
+            let (a, at) = (pair(a), offset + u64::from(*b));
+            if let (Some((name, value, _)), Some((b_name, b_value, found))) = (a, pair(b))
+                && (name, value) == (b_name, b_value)
+            {
+                return Err(DecodeError::invalid(at, "postings table entry", found, "each label pair once"));
             }
         }
-        Ok(Order::Sorted(entries.into_iter().map(|(at, _)| at).collect()))
+        Ok(Order::Sorted(places))
     }
 
     /// Number of label pairs, the pair ("", "") included.
@@ -131,7 +134,7 @@ impl PostingsTable {
     /// The entries in label order, from the first one that is this label pair or comes after it.
     pub fn entries_from(&self, name: &[u8], value: &[u8]) -> PostingsEntries<'_> {
         let before = |at: &u32| {
-            let entry = self.decode_at(*at as usize);
+            let entry = decode_at(&self.body, *at as usize);
             entry.is_some_and(|(entry, _)| entry.cmp_pair(name, value).is_lt())
         };
         match &self.order {
@@ -149,13 +152,6 @@ impl PostingsTable {
                 }
             }
         }
-    }
-
-    /// The entry at a place that was decoded on open, and the place after it.
-    fn decode_at(&self, at: usize) -> Option<(PostingsEntry<'_>, usize)> {
-        let mut cursor = Cursor::new(self.body.get(at..)?, at as u64);
-        let entry = decode_entry(&mut cursor).ok()?;
-        Some((entry, self.body.len() - cursor.rest().len()))
     }
 }
 
@@ -180,17 +176,24 @@ impl<'a> Iterator for PostingsEntries<'a> {
         match &self.table.order {
             Order::File { end, .. } => {
                 let at = Some(self.next).filter(|at| at < end)?;
-                let (entry, after) = self.table.decode_at(at)?;
+                let (entry, after) = decode_at(&self.table.body, at)?;
                 self.next = after;
                 Some(entry)
             }
             Order::Sorted(places) => {
                 let at = *places.get(self.next)?;
                 self.next += 1;
-                self.table.decode_at(at as usize).map(|(entry, _)| entry)
+                decode_at(&self.table.body, at as usize).map(|(entry, _)| entry)
             }
         }
     }
+}
+
+/// The entry at a place that was decoded on open, and the place after it.
+fn decode_at(body: &[u8], at: usize) -> Option<(PostingsEntry<'_>, usize)> {
+    let mut cursor = Cursor::new(body.get(at..)?, at as u64);
+    let entry = decode_entry(&mut cursor).ok()?;
+    Some((entry, body.len() - cursor.rest().len()))
 }
 
 fn decode_entry<'a>(cursor: &mut Cursor<'a>) -> Result<PostingsEntry<'a>, DecodeError> {

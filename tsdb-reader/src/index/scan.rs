@@ -16,6 +16,10 @@ use crate::error::{DecodeError, DecodeErrorKind, Error};
 use crate::limits;
 use crate::source::BlockFile;
 
+/// The longest uvarint.
+const LENGTH_LEN: u64 = 10;
+const CHECKSUM_LEN: u64 = 4;
+
 /// All series of an index in file order.
 #[derive(Debug)]
 pub struct SeriesScan<'a> {
@@ -53,43 +57,47 @@ impl<'a> SeriesScan<'a> {
             if self.at >= self.end {
                 return Ok(false);
             }
-            let entry = self.bytes_at(self.at, 1)?;
-            if entry.first() != Some(&0) {
+            self.reach(1)?;
+            if self.window(1).first() != Some(&0) {
                 break;
             }
             self.at += 1; // Padding: on to the next place where an entry may begin.
         }
-        // Ten bytes for the length, if there are as many.
-        let head = self.bytes_at(self.at, 10)?;
-        let mut cursor = Cursor::new(&head, self.at);
+        self.reach(LENGTH_LEN)?;
+        let mut cursor = Cursor::new(self.window(LENGTH_LEN), self.at);
         let in_index = |error: DecodeError| error.in_file(BlockFile::Index);
         let len = cursor.uvarint("series length").map_err(in_index)?;
-        let whole = (cursor.offset() - self.at).saturating_add(len).saturating_add(4);
+        let after_len = cursor.offset();
+        let whole = (after_len - self.at).saturating_add(len).saturating_add(CHECKSUM_LEN);
         if whole > self.end - self.at {
-            let (offset, needed) = (cursor.offset(), len.saturating_add(4));
-            let kind = DecodeErrorKind::Truncated { field: "series", needed, left: self.end - offset };
-            return Err(in_index(DecodeError { offset, kind }));
+            let needed = len.saturating_add(CHECKSUM_LEN);
+            let kind = DecodeErrorKind::Truncated { field: "series", needed, left: self.end - after_len };
+            return Err(in_index(DecodeError { offset: after_len, kind }));
         }
-        let entry = self.bytes_at(self.at, whole)?;
+        self.reach(whole)?;
         series.clear();
         series.series_ref = layout.series_ref(self.at);
-        self.index.decode_entry(&entry, self.at, series)?;
+        self.index.decode_entry(self.window(whole), self.at, series)?;
         self.at += whole;
         Ok(true)
     }
 
-    /// Up to `len` bytes at `at`, fewer at the end of the section.
-    fn bytes_at(&mut self, at: u64, len: u64) -> Result<Bytes, Error> {
-        let end = at.saturating_add(len).min(self.end);
-        let window_end = self.window_start + self.window.len() as u64;
-        if at < self.window_start || end > window_end {
-            let until = at.saturating_add(len.max(self.window_len)).min(self.end);
-            self.window = self.index.read(at..until)?;
-            self.window_start = at;
+    /// Makes the window hold the next `len` bytes, or as many as the section has.
+    fn reach(&mut self, len: u64) -> Result<(), Error> {
+        let end = self.at.saturating_add(len).min(self.end);
+        if self.at < self.window_start || end > self.window_start + self.window.len() as u64 {
+            let until = self.at.saturating_add(len.max(self.window_len)).min(self.end);
+            self.window = self.index.read(self.at..until)?;
+            self.window_start = self.at;
         }
-        let start = usize::try_from(at - self.window_start).unwrap_or(usize::MAX).min(self.window.len());
-        let len = usize::try_from(end - at).unwrap_or(usize::MAX).min(self.window.len() - start);
-        Ok(self.window.slice(start..start + len))
+        Ok(())
+    }
+
+    /// The next `len` bytes; fewer at the end of the section, and when the file was cut since it was opened.
+    fn window(&self, len: u64) -> &[u8] {
+        let start = usize::try_from(self.at - self.window_start).unwrap_or(usize::MAX);
+        let rest = self.window.get(start..).unwrap_or_default();
+        usize::try_from(len).ok().and_then(|len| rest.get(..len)).unwrap_or(rest)
     }
 }
 

@@ -17,8 +17,9 @@
 
 use super::symbols::{SymbolRef, Symbols};
 use crate::cursor::Cursor;
-use crate::error::DecodeError;
+use crate::error::{DecodeError, DecodeErrorKind};
 use crate::labels::Labels;
+use crate::limits;
 use crate::refs::{ChunkRef, SeriesRef};
 
 /// A chunk as the index knows it.
@@ -70,9 +71,19 @@ pub(super) fn decode_body(
 ) -> Result<(), DecodeError> {
     let mut cursor = Cursor::new(body, offset);
     let labels = count(&mut cursor, "label count", 2)?;
+    let mut labels_bytes = 0;
     for _ in 0..labels {
         let name = symbol(&mut cursor, "label name symbol", symbols)?;
         let value = symbol(&mut cursor, "label value symbol", symbols)?;
+        labels_bytes += (name.len() + value.len()) as u64;
+        if labels_bytes > limits::LABELS_BYTES {
+            let kind = DecodeErrorKind::Limit {
+                field: "labels of a series",
+                found: labels_bytes,
+                limit: limits::LABELS_BYTES,
+            };
+            return Err(DecodeError { offset: cursor.offset(), kind });
+        }
         series.labels.push(name, value);
     }
     if !series.labels.is_sorted() {
@@ -193,6 +204,21 @@ mod tests {
         body.extend(huge);
         let error = decode(&body).unwrap_err();
         assert_eq!(error.to_string(), "chunk count needs 18446744073709551615 bytes, 0 left at offset 0x3c");
+    }
+
+    #[test]
+    fn long_symbol_named_often_meets_a_limit() {
+        const LONG: usize = 1 << 20;
+        let mut body = vec![0, 0, 0, 1, 0x80, 0x80, 0x40];
+        body.resize(body.len() + LONG, b'x');
+        let symbols = Symbols::open(body.into(), 9, Layout::V2).unwrap();
+        let mut entry = vec![0x80, 2]; // 256 pairs of 2 MiB.
+        entry.resize(2 + 512 + 1, 0);
+        let error = decode_body(&entry, 49, &symbols, &mut Series::new()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "labels of a series asks for 270532608, the limit is 268435456 at offset 0x135"
+        );
     }
 
     #[test]

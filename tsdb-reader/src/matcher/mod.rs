@@ -8,12 +8,13 @@
 //! A selector is parsed ([`parse_selector`]) to matchers, and matchers are resolved through postings to series
 //! references ([`crate::Index::select`]). A label that a series does not have has the empty value.
 //!
-//! Regular expressions are written in Go's syntax and always match whole values; see [`regex`].
+//! Regular expressions are written in Go's syntax and always match whole values; see `go_syntax.rs`.
 //! Defined in <https://prometheus.io/docs/prometheus/latest/querying/basics/> and Prometheus' `promql/parser`,
 //! `model/labels/matcher.go`, `tsdb/querier.go`.
 
 mod error;
-pub mod regex;
+mod go_syntax;
+mod regex;
 mod select;
 mod selector;
 

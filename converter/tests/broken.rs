@@ -1,0 +1,237 @@
+//! Every damaged folder of `fixtures/broken`: what is sound in it is converted, what is not is named.
+
+#![allow(missing_docs, reason = "tests")]
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use common::{
+    Sample, Samples, convert_to, convert_with, data_files, fixtures, int, labels, run_options, samples_in,
+    scratch,
+};
+use serde_json::Value;
+use tsdb_converter::convert::RunOptions;
+use tsdb_converter::finding::Severity;
+use tsdb_converter::options::ConvertOptions;
+use tsdb_converter::unit::identity;
+use tsdb_reader::source::LocalSource;
+use tsdb_reader::{Block, Series};
+
+/// What is expected of one folder.
+struct Case {
+    name: &'static str,
+    /// Names of the findings that say what is broken, ascending; without any the run ends with exit code 0.
+    broken: &'static [&'static str],
+    /// A note on what is odd, though nothing is missing.
+    note: Option<&'static str>,
+    /// Rows that the reference reads and this project does not write.
+    missing: usize,
+}
+
+impl Case {
+    const fn noting(self, note: &'static str) -> Self {
+        Self { note: Some(note), ..self }
+    }
+
+    const fn without(self, missing: usize) -> Self {
+        Self { missing, ..self }
+    }
+}
+
+const fn sound(name: &'static str) -> Case {
+    damaged(name, &[])
+}
+
+const fn damaged(name: &'static str, broken: &'static [&'static str]) -> Case {
+    Case { name, broken, note: None, missing: 0 }
+}
+
+const CASES: &[Case] = &[
+    // Not written: the reference takes a sample whose bits make no sense.
+    damaged("chunk_bad_window", &["chunk-invalid"]).without(1),
+    sound("chunk_count_small").noting("meta-count"),
+    damaged("chunk_crc_flipped", &["chunk-checksum"]),
+    damaged("chunk_cut_xor", &["chunk-truncated"]),
+    damaged("chunk_cut_xor2", &["chunk-truncated"]),
+    damaged("chunk_data_flipped", &["chunk-checksum"]),
+    sound("chunk_duplicate"),
+    sound("chunk_duplicate_copy"),
+    damaged("chunk_encoding_7", &["chunk-invalid"]),
+    damaged("chunk_length_huge", &["chunk-truncated"]),
+    damaged("chunk_no_data", &["chunk-truncated"]),
+    sound("chunk_no_samples"),
+    sound("chunk_outside_block"),
+    sound("chunk_times_wrong"),
+    damaged("chunks_missing", &["missing-segment"]),
+    sound("chunks_out_of_order"),
+    sound("chunks_overlapping"),
+    sound("chunks_overlapping_conflict"),
+    sound("folder_foreign_name"),
+    sound("folder_renamed"),
+    sound("foreign_files"),
+    damaged("half_copied", &["partial-block"]),
+    damaged("index_empty", &["unreadable-block"]),
+    damaged("index_magic", &["unreadable-block"]),
+    damaged("index_missing", &["unreadable-block"]),
+    damaged("index_postings_crc", &["unreadable-block"]),
+    damaged("index_series_crc", &["unreadable-series"]),
+    damaged("index_symbols_crc", &["unreadable-block"]),
+    damaged("index_table_crc", &["unreadable-block"]),
+    damaged("index_toc_crc", &["unreadable-block"]),
+    damaged("index_truncated", &["unreadable-block"]),
+    sound("index_v2_marked_1"),
+    damaged("index_version_4", &["unreadable-block"]),
+    damaged("meta_bad_ulid", &["unreadable-block"]),
+    damaged("meta_empty", &["unreadable-block"]),
+    damaged("meta_missing", &["partial-block"]),
+    sound("meta_no_counts"),
+    sound("meta_range_reversed"),
+    damaged("meta_truncated", &["unreadable-block"]),
+    damaged("meta_version_9", &["unreadable-block"]),
+    sound("meta_wrong_counts").noting("meta-count"),
+    sound("samples_out_of_order"),
+    damaged("segment_empty", &["chunk-truncated"]),
+    damaged("segment_magic", &["chunk-invalid"]),
+    // Not written: the reference reads other series from the wrong file.
+    damaged("segment_missing", &["missing-segment", "unreadable-chunk"]).without(60),
+    damaged("segment_missing_last", &["missing-segment"]),
+    damaged("segment_truncated", &["chunk-truncated"]),
+    damaged("segment_version_2", &["chunk-invalid"]),
+    sound("segment_zero_tail"),
+    sound("series_out_of_order"),
+    sound("series_twice"),
+    sound("superseded_broken"),
+    sound("tmp_folders"),
+    damaged("tombstones_crc", &["unreadable-block"]),
+    damaged("tombstones_cut_entry", &["unreadable-block"]),
+    damaged("tombstones_empty_file", &["unreadable-block"]),
+    damaged("tombstones_magic", &["unreadable-block"]),
+    damaged("tombstones_truncated", &["unreadable-block"]),
+    sound("tombstones_unknown_series"),
+];
+
+fn broken_folder(name: &str) -> std::path::PathBuf {
+    fixtures().join("broken").join(name)
+}
+
+/// What the reference reads chunk by chunk, merged by the project's rules, tombstones applied.
+fn reference(name: &str) -> Samples {
+    let text = fs::read_to_string(fixtures().join(format!("expected/broken/{name}.ndjson"))).unwrap();
+    let lines = text.lines().skip(1).map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let mut merged: BTreeMap<i64, BTreeMap<i64, (bool, Sample)>> = BTreeMap::new();
+    // Folders ascend as their ULIDs do; a later one overrides, but for stale markers.
+    let mut lines: Vec<_> = lines.filter(|line| line["error"].is_null()).collect();
+    lines.sort_by_key(|line| std::cmp::Reverse(line["dir"].as_str().unwrap().to_owned()));
+    for line in lines {
+        let (series_id, _) = identity(&labels(&line["labels"]));
+        let deleted = deleted(&broken_folder(name).join(line["dir"].as_str().unwrap()), series_id);
+        // What was decoded before an error counts last: padding may have passed for samples.
+        let mut chunks: Vec<_> = line["chunks"].as_array().into_iter().flatten().collect();
+        chunks.sort_by_key(|chunk| !chunk["error"].is_null());
+        for chunk in chunks {
+            for sample in chunk["samples"].as_array().into_iter().flatten() {
+                let time_ms = int(&sample[0]);
+                let bits = u64::from_str_radix(sample[1].as_str().unwrap(), 16).unwrap();
+                if deleted.iter().any(|&(min_ms, max_ms)| (min_ms..=max_ms).contains(&time_ms)) {
+                    continue;
+                }
+                let new = (bits == common::STALE, (time_ms, bits, int(&sample[2])));
+                let of_series = merged.entry(series_id).or_default();
+                let kept = of_series.entry(time_ms).or_insert(new);
+                if kept.0 && !new.0 {
+                    *kept = new;
+                }
+            }
+        }
+    }
+    merged
+        .into_iter()
+        .filter(|(_, samples)| !samples.is_empty())
+        .map(|(series_id, samples)| (series_id, samples.into_values().map(|(_, sample)| sample).collect()))
+        .collect()
+}
+
+/// Intervals deleted from a series, as the block's tombstones say.
+fn deleted(folder: &Path, wanted: i64) -> Vec<(i64, i64)> {
+    let Ok(block) = Block::open(Arc::new(LocalSource::open(folder).unwrap())) else { return Vec::new() };
+    let (Ok(tombstones), Ok(all)) = (block.tombstones(), block.index().all_postings()) else {
+        return Vec::new();
+    };
+    let mut series = Series::default();
+    let mut intervals = Vec::new();
+    for series_ref in all {
+        if block.index().series(series_ref, &mut series).is_ok() && identity(&series.labels).0 == wanted {
+            let of_series = tombstones.intervals(series_ref).iter();
+            intervals.extend(of_series.map(|gone| (gone.min_time_ms, gone.max_time_ms)));
+        }
+    }
+    intervals
+}
+
+fn flat(samples: &Samples) -> BTreeSet<(i64, Sample)> {
+    samples.iter().flat_map(|(&id, samples)| samples.iter().map(move |&sample| (id, sample))).collect()
+}
+
+#[test]
+fn every_broken_folder_has_a_case() {
+    let mut folders: Vec<String> = fs::read_dir(fixtures().join("broken"))
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
+    folders.sort();
+    let cases: Vec<&str> = CASES.iter().map(|case| case.name).collect();
+    assert_eq!(folders, cases);
+}
+
+#[test]
+fn broken_folders_give_what_is_sound_in_them_and_name_the_rest() {
+    for case in CASES {
+        check(case);
+    }
+}
+
+fn check(case: &Case) {
+    let Case { name, .. } = case;
+    let folder = broken_folder(name);
+    let dest = scratch();
+    let report = convert_to(&folder, dest.path(), &ConvertOptions::default(), 2).unwrap();
+    let of = |severity: Severity| {
+        let list = report.findings.list.iter().filter(move |at| at.severity == severity);
+        list.map(|at| at.name.as_str()).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(of(Severity::Broken), case.broken.iter().copied().collect(), "{name}: {report:#?}");
+    assert_eq!(report.exit_code() == 0, case.broken.is_empty(), "{name}: {report:#?}");
+    if case.broken.is_empty() {
+        assert_eq!(of(Severity::Note), case.note.into_iter().collect(), "{name}: {report:#?}");
+    }
+    for finding in &report.findings.list {
+        assert!(finding.place.contains(folder.to_str().unwrap()), "{name}: {finding:?}");
+    }
+    assert!(report.adds_up, "{name}: {report:#?}");
+
+    let (found, reference) = (flat(&samples_in(dest.path())), flat(&reference(name)));
+    assert_eq!(found.len() as u64, report.samples.written, "{name}");
+    let extra: Vec<_> = found.difference(&reference).collect();
+    assert!(extra.is_empty(), "{name}: {extra:?}");
+    assert_eq!(reference.difference(&found).count(), case.missing, "{name}: {report:#?}");
+}
+
+#[test]
+fn broken_folders_are_refused_before_anything_is_written_when_asked_to() {
+    for case in CASES {
+        let dest = scratch();
+        let run = RunOptions { strict: true, ..run_options(1) };
+        let refused = convert_with(&broken_folder(case.name), dest.path(), &ConvertOptions::default(), &run);
+        if !case.broken.is_empty() {
+            let error = refused.unwrap_err().to_string();
+            assert!(error.contains("nothing was written"), "{}: {error}", case.name);
+            assert_eq!(data_files(dest.path()).len(), 0, "{}", case.name);
+        }
+    }
+}
