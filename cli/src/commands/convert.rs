@@ -44,7 +44,9 @@ pub fn run(args: &ConvertArgs, messages: &Messages, stop: &Stop) -> Result<u8, F
     };
     drop(bar);
     let report = converted?;
-    messages.findings(&report.findings);
+    if args.json {
+        messages.findings(&report.findings); // The report in words lists them.
+    }
     let code = report.exit_code();
     // The conversion is done, whoever listens to the report.
     match if args.json { print_json(&report) } else { print_report(&report, begun.elapsed()) } {
