@@ -10,6 +10,10 @@ use rows::{best_ns_per_row, slices};
 use tsdb_converter::rows::SampleRows;
 use tsdb_converter::sink::{Compression, Encoder, Format, Layout, OutputOptions, TableWriters};
 
+/// The allocator of the command line.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let mut slices = slices();
     // Compressing everything would take a while.

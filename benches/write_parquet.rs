@@ -9,6 +9,10 @@ use rows::{best_ns_per_row, slices};
 use tsdb_converter::rows::SampleRows;
 use tsdb_converter::sink::{Compression, Encoder, Layout, OutputOptions, Profile, TableWriters};
 
+/// The allocator of the command line.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let slices = slices();
     let rows: usize = slices.iter().map(SampleRows::len).sum();

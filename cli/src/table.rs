@@ -29,11 +29,6 @@ impl<const N: usize> Table<N> {
         self.rows.push(row);
     }
 
-    /// True without rows.
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
     /// Writes it with its headings, indented by two.
     pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let headings = self.columns.map(|(heading, _)| heading.to_owned());

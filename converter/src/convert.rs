@@ -28,7 +28,7 @@ use crate::schema::{Table, TableSchema};
 use crate::series::{SeriesError, Walk};
 use crate::sink::{Encoder, FORMAT_VERSION, SinkError};
 use crate::time::{TimeBounds, display_time};
-use crate::unit::identity;
+use crate::unit::{identity, rows_per_slice};
 
 /// What one slice may hold while it is merged and encoded, by measurement, rounded up.
 const SLICE_BYTES: u64 = 56 << 20;
@@ -335,6 +335,7 @@ pub(crate) fn run_units(
         folder: &|unit| options.partition_by.folder(&unit.partition),
         commit: &commit,
         threads: run.threads.clamp(1, slices_in_flight),
+        rows_per_slice: rows_per_slice(options.output.format),
         slices_in_flight,
         progress,
         stop,

@@ -82,28 +82,7 @@ struct Unreadable {
 /// Only a readable block supersedes others; of those that are superseded nothing is looked at but `meta.json` and
 /// the ends of the index.
 pub fn discover(sources: &[PathBuf]) -> Result<Discovery, DiscoverError> {
-    let mut findings = Vec::new();
-    let mut found: BTreeMap<Ulid, Found> = BTreeMap::new();
-    let mut broken = Vec::new();
-    for path in sources {
-        for folder in block_folders(path, &mut findings)? {
-            let location = folder.display().to_string();
-            let block = match open(&folder, &location) {
-                Ok(block) => block,
-                Err(unreadable) => {
-                    broken.push(unreadable);
-                    continue;
-                }
-            };
-            let ulid = block.meta().ulid;
-            if let Some(first) = found.get(&ulid) {
-                let message = format!("the same block as {}, read once", first.location);
-                findings.push(Finding::new(Severity::Skipped, "repeated-block", location, message));
-            } else {
-                found.insert(ulid, Found { location, block });
-            }
-        }
-    }
+    let InSources { mut found, mut findings, mut broken } = find(sources)?;
     let mut checked = BTreeSet::new();
     let superseded = loop {
         let superseded = superseded(metas(&found));
@@ -140,6 +119,46 @@ pub fn discover(sources: &[PathBuf]) -> Result<Discovery, DiscoverError> {
     }
     blocks.sort_by_key(|found| (found.block.meta().min_time_ms, found.block.meta().ulid));
     Ok(Discovery { blocks, findings })
+}
+
+/// Every block of all `sources` that can be opened, whether it is read or not.
+pub fn every_block(sources: &[PathBuf]) -> Result<Discovery, DiscoverError> {
+    let InSources { found, mut findings, broken } = find(sources)?;
+    findings.extend(broken.into_iter().map(|unreadable| unreadable.finding));
+    let mut blocks: Vec<Found> = found.into_values().collect();
+    blocks.sort_by_key(|found| (found.block.meta().min_time_ms, found.block.meta().ulid));
+    Ok(Discovery { blocks, findings })
+}
+
+/// All that lies in the sources.
+struct InSources {
+    found: BTreeMap<Ulid, Found>,
+    findings: Vec<Finding>,
+    broken: Vec<Unreadable>,
+}
+
+fn find(sources: &[PathBuf]) -> Result<InSources, DiscoverError> {
+    let (mut found, mut findings, mut broken) = (BTreeMap::<Ulid, Found>::new(), Vec::new(), Vec::new());
+    for path in sources {
+        for folder in block_folders(path, &mut findings)? {
+            let location = folder.display().to_string();
+            let block = match open(&folder, &location) {
+                Ok(block) => block,
+                Err(unreadable) => {
+                    broken.push(unreadable);
+                    continue;
+                }
+            };
+            let ulid = block.meta().ulid;
+            if let Some(first) = found.get(&ulid) {
+                let message = format!("the same block as {}, read once", first.location);
+                findings.push(Finding::new(Severity::Skipped, "repeated-block", location, message));
+            } else {
+                found.insert(ulid, Found { location, block });
+            }
+        }
+    }
+    Ok(InSources { found, findings, broken })
 }
 
 /// Level-1 sources of the raw blocks, by external labels.

@@ -3,6 +3,7 @@
 //! One way: blocks are planned into units, the series of a unit are merged into [`rows::SampleRows`], and a sink
 //! writes those. No Arrow type before `batch`, no Parquet or JSON before `sink`, no threads outside `pipeline`.
 
+pub mod batch;
 pub mod bigquery;
 pub mod blocks;
 pub mod columns;
@@ -14,6 +15,7 @@ pub mod dump;
 pub mod error;
 pub mod estimate;
 pub mod finding;
+pub mod inspect;
 pub mod merge;
 pub mod options;
 pub mod order;

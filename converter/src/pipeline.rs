@@ -60,6 +60,8 @@ pub struct Work<'a> {
     pub commit: &'a (dyn Fn(&Unit, UnitOutput) -> Result<(), ConvertError> + Sync),
     /// Workers.
     pub threads: usize,
+    /// Rows that slices are cut at, about.
+    pub rows_per_slice: u64,
     /// Slices held at once.
     pub slices_in_flight: usize,
     /// Told while units run.
@@ -294,7 +296,7 @@ impl<'a> Pool<'a> {
         mut merge: SeriesMerge<'a, Keep<'a>>,
         rows: &mut SampleRows,
     ) -> Result<(), ConvertError> {
-        let cut = match next_slice(index, &mut merge) {
+        let cut = match next_slice(index, &mut merge, self.work.blocks, self.work.rows_per_slice) {
             Ok(cut) => cut,
             Err(error) => {
                 self.lock().slices_in_flight -= 1;

@@ -1,14 +1,19 @@
 //! The kit's files: schemas that BigQuery takes, SQL, and lists that depend on what is published alone.
 
-#![allow(missing_docs, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 #[path = "bigquery/support.rs"]
 mod support;
 
+mod common;
+
 use std::collections::BTreeSet;
 
+use common::{convert_to, fixtures, manifest};
 use serde_json::Value;
 use support::{DAY_0_MS, DAY_MS, HOUR_MS, Published, compare, text};
+use tsdb_converter::bigquery::published_files;
+use tsdb_converter::options::ConvertOptions;
 use tsdb_converter::schema::Table;
 use tsdb_converter::sink::{Compression, Format, Layout, OutputOptions};
 use tsdb_converter::time::PartitionBy;
@@ -175,4 +180,23 @@ fn ndjson_with_zstd_has_no_load_command_and_says_so() {
     assert!(!text(&kit, "load.sh").contains("bq"));
     assert!(text(&kit, "load.sh").contains("BigQuery cannot load NDJSON compressed with zstd"));
     assert!(text(&kit, "README.txt").contains("BigQuery cannot load NDJSON compressed with zstd"));
+}
+
+#[test]
+fn every_file_of_a_conversion_is_in_the_kit_with_the_rows_of_the_manifest() {
+    let dest = tempfile::tempdir().unwrap();
+    convert_to(&fixtures().join("blocks/midnight"), dest.path(), &ConvertOptions::default(), 1).unwrap();
+    let manifest = manifest(dest.path());
+    let published = Published::new(OutputOptions::default(), PartitionBy::Day);
+    let kit = published.kit_of(&published_files(&manifest.units));
+    let listed: BTreeSet<(String, u64)> = text(&kit, "files.tsv")
+        .lines()
+        .skip(1)
+        .map(|line| line.split('\t').collect::<Vec<_>>())
+        .map(|columns| (columns[4].to_owned(), columns[5].parse().unwrap()))
+        .collect();
+    let files = manifest.units.iter().flat_map(|unit| &unit.files);
+    let expected: BTreeSet<(String, u64)> = files.map(|file| (file.path.clone(), file.rows)).collect();
+    assert!(expected.len() > 2);
+    assert_eq!(listed, expected);
 }

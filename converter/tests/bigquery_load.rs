@@ -1,17 +1,16 @@
 //! load.sh against stand-ins for bq and gcloud that keep BigQuery's rules: which jobs run, and what the tables hold
 //! in the end.
 
-#![allow(missing_docs, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 #![cfg(unix)]
 
 #[path = "bigquery/support.rs"]
 mod support;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use support::{DAY_0_MS, DAY_MS, HOUR_MS, Project, Published, compare, text};
+use support::{DAY_0_MS, DAY_MS, HOUR_MS, Project, Published, assets, compare};
 use tsdb_converter::sink::{Compression, Format, OutputOptions};
 use tsdb_converter::time::PartitionBy;
 
@@ -110,11 +109,24 @@ fn job_that_outlives_load_sh_is_waited_for_by_the_next_run() {
 }
 
 #[test]
-fn first_load_that_begins_twice_appends_once() {
+fn line_that_a_killed_run_did_not_finish_is_no_trouble() {
+    let published = Published::days(3, 1);
+    let project = Project::new(&published);
+    project.next(&["ok", "killed"]);
+    project.load(&["ds", STAGING]);
+    let mut state = project.loaded_tsv();
+    state += "2026-11-21T00:00:00Z\tds\tsam";
+    fs::write(project.kit_folder().join("loaded.tsv"), state).unwrap();
+    let run = project.load(&["ds", STAGING]);
+    assert_eq!((run.code, run.loads().len()), (0, 0), "{}", run.stderr);
+    project.assert_loaded("ds", &published);
+}
+
+#[test]
+fn table_that_loaded_tsv_does_not_name_is_left_alone() {
     let published = Published::days(2, 1);
     let project = Project::new(&published);
     project.load(&["ds", STAGING]);
-    // As if the first run had never written what it did.
     fs::remove_file(project.kit_folder().join("loaded.tsv")).unwrap();
     let run = project.load(&["ds", STAGING]);
     assert_eq!((run.code, run.loads().len()), (2, 0));
@@ -335,6 +347,7 @@ fn misuse_is_refused_with_what_to_do() {
         (&[] as &[&str], "DATASET is missing"),
         (&["ds"], "is not on GCS, and BigQuery loads from there: give a GCS_STAGING"),
         (&["ds", "/local"], "is no gs:// URL"),
+        (&["--dest", "out", "ds"], "--dest out is no gs:// URL"),
         (&["ds", "gs://a,b"], "use another prefix"),
         (&["ds", "gs://a/*"], "use another prefix"),
         (&["my-ds", STAGING], "is no dataset"),
@@ -369,16 +382,54 @@ fn ndjson_with_zstd_is_explained_and_exits_2() {
 fn bq_that_answers_nothing_suffices_for_a_load_and_a_rerun() {
     let published = Published::days(2, 1);
     let project = Project::new(&published);
-    let stubs = project.stub().join("silent");
-    fs::create_dir_all(&stubs).unwrap();
-    for name in ["bq", "gcloud"] {
-        let script = format!("#!/bin/sh\necho {name} \"$@\" >>\"$STUB/calls\"\n");
-        fs::write(stubs.join(name), script).unwrap();
-        fs::set_permissions(stubs.join(name), fs::Permissions::from_mode(0o755)).unwrap();
-    }
+    let stubs = assets().join("silent");
     let run = project.load_with(&stubs, &["ds", STAGING]);
     assert_eq!((run.code, run.loads().len()), (0, 2), "{}", run.stderr);
     assert!(project.load_with(&stubs, &["ds", STAGING]).loads().is_empty());
+}
+
+#[test]
+fn load_needs_a_few_standard_tools_and_takes_gsutil_for_gcloud() {
+    let published = Published::days(2, 1);
+    let project = Project::new(&published);
+    let tools = project.stub().join("tools");
+    fs::create_dir_all(&tools).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    // What --help names, of coreutils what is used.
+    for tool in [
+        "bash",
+        "env",
+        "awk",
+        "sed",
+        "grep",
+        "basename",
+        "cat",
+        "cut",
+        "date",
+        "dirname",
+        "head",
+        "mkdir",
+        "mktemp",
+        "mv",
+        "paste",
+        "rm",
+        "sha256sum",
+        "sort",
+        "tail",
+        "tr",
+        "wc",
+    ] {
+        let found =
+            path.split(':').map(|folder| std::path::Path::new(folder).join(tool)).find(|at| at.exists());
+        std::os::unix::fs::symlink(found.unwrap(), tools.join(tool)).unwrap();
+    }
+    for stub in ["bq", "gsutil"] {
+        std::os::unix::fs::symlink(assets().join("silent").join(stub), tools.join(stub)).unwrap();
+    }
+    let run = project.load_in(tools.to_str().unwrap(), &["ds", STAGING]);
+    assert_eq!((run.code, run.loads().len()), (0, 2), "{}", run.stderr);
+    assert!(!run.stderr.contains("not found"), "{}", run.stderr);
+    assert!(run.calls.contains(&format!("gsutil -m cp -I {STAGING}/samples/")), "{:?}", run.calls);
 }
 
 #[test]
@@ -386,11 +437,15 @@ fn scripts_pass_shellcheck_where_it_is_installed() {
     let Ok(version) = Command::new("shellcheck").arg("--version").output() else { return };
     assert!(version.status.success());
     let project = Project::new(&Published::days(1, 1));
-    let stubs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bigquery/stub");
+    let stubs = assets().join("stub");
     let output = Command::new("shellcheck")
-        .args([project.kit_folder().join("load.sh"), stubs.join("bq"), stubs.join("gcloud")])
+        .args([
+            project.kit_folder().join("load.sh"),
+            stubs.join("bq"),
+            stubs.join("gcloud"),
+            assets().join("silent/bq"),
+        ])
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    assert!(!text(&Published::days(1, 1).kit(), "load.sh").contains('@') || project.dest().exists());
 }

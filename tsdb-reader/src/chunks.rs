@@ -27,7 +27,7 @@ use crate::cursor::Cursor;
 use crate::error::{DecodeError, DecodeErrorKind, Error};
 use crate::limits::CHUNK_READ_AHEAD_BYTES;
 use crate::refs::ChunkRef;
-use crate::samples::{FloatColumns, FloatSamples};
+use crate::samples::{FloatColumns, FloatSamples, append_chunks};
 use crate::source::{BlockFile, Source};
 
 const MAGIC: u32 = 0x85bd_40dd;
@@ -172,19 +172,15 @@ impl Chunk {
 
     /// Its samples one by one, when it holds floats.
     pub fn floats(&self) -> Result<FloatSamples<'_>, DecodeError> {
-        match self.encoding {
-            Encoding::Xor => FloatSamples::xor(&self.data, self.offset),
-            Encoding::Xor2 => FloatSamples::xor2(&self.data, self.offset),
-            _ => Err(self.unsupported()),
-        }
+        FloatSamples::open(self)
     }
 
     /// Appends its samples, when it holds floats. Those before an error stay appended.
     pub fn append_to(&self, columns: &mut FloatColumns) -> Result<(), DecodeError> {
-        self.floats()?.append_to(columns)
+        append_chunks([self], columns).map_err(|(_, error)| error)
     }
 
-    fn unsupported(&self) -> DecodeError {
+    pub(crate) fn unsupported(&self) -> DecodeError {
         let kind = DecodeErrorKind::UnsupportedEncoding {
             encoding: self.encoding.as_byte(),
             name: self.encoding.name(),

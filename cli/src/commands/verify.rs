@@ -1,8 +1,71 @@
-//! `promblock verify`
+//! `promblock verify`: one line per finding.
+
+use std::io::{self, Write};
+
+use tsdb_converter::discover::every_block;
+use tsdb_converter::finding::{Finding, Severity};
+use tsdb_converter::verify::{Verified, verify};
+
 use crate::args::VerifyArgs;
-use crate::exit::Failure;
+use crate::exit::{DONE, Failure, LOSSES};
 use crate::messages::Messages;
+use crate::table::counted;
+
 /// Runs the command.
-pub fn run(_args: &VerifyArgs, _messages: &Messages) -> Result<u8, Failure> {
-    Ok(0)
+pub fn run(args: &VerifyArgs, messages: &Messages) -> Result<u8, Failure> {
+    let discovery = every_block(&args.source.sources).map_err(|error| Failure::of(&error))?;
+    let mut out = io::stdout().lock();
+    let mut written = Ok(());
+    let mut tell = |finding: Finding| {
+        if written.is_ok() {
+            written = print(&mut out, &finding, args.json);
+        }
+    };
+    let mut total = Verified::default();
+    for finding in discovery.findings {
+        match finding.severity {
+            // What is no block is not verified; that is said to those who want to know.
+            Severity::Skipped => messages.finding(&finding),
+            severity => {
+                total.findings += 1;
+                total.broken += u64::from(severity == Severity::Broken);
+                tell(finding);
+            }
+        }
+    }
+    let blocks = discovery.blocks.len() as u64;
+    for found in discovery.blocks {
+        messages.detail(&format!("verifying {}", found.location));
+        let of_block = verify(&found.block, &found.location, &mut tell);
+        total.series += of_block.series;
+        total.chunks += of_block.chunks;
+        total.samples += of_block.samples;
+        total.findings += of_block.findings;
+        total.broken += of_block.broken;
+    }
+    written?;
+    let notes = total.findings - total.broken;
+    messages.info(&format!(
+        "verified {}: {}, {}, {}; {}{}",
+        counted(blocks, "block", "blocks"),
+        counted(total.series, "series", "series"),
+        counted(total.chunks, "chunk", "chunks"),
+        counted(total.samples, "sample", "samples"),
+        if total.broken == 0 {
+            "nothing broken".to_owned()
+        } else {
+            counted(total.broken, "finding", "findings")
+        },
+        if notes == 0 { String::new() } else { format!(", {}", counted(notes, "note", "notes")) },
+    ));
+    Ok(if total.broken > 0 { LOSSES } else { DONE })
+}
+
+fn print(out: &mut dyn Write, finding: &Finding, json: bool) -> io::Result<()> {
+    if json {
+        let line = serde_json::to_string(finding)?;
+        return writeln!(out, "{line}");
+    }
+    let note = if finding.severity == Severity::Note { "note: " } else { "" };
+    writeln!(out, "{}: {note}{}: {}", finding.place, finding.name, finding.message)
 }

@@ -39,7 +39,7 @@ Loads this DEST into the BigQuery dataset DATASET: `name`, or `project:name`. Ru
   --prune              remove the partitions from BigQuery that DEST no longer has (otherwise they are named)
   --help
 
-Needs bq, coreutils, awk, and gcloud or gsutil where something is copied. Exit code 0: DATASET is as DEST.
+Needs bq, awk, sed, grep and coreutils; gcloud or gsutil where something is copied. Exit code 0: done.
 1: a command failed; run it again to go on from there. 2: misused or refused, nothing was loaded.
 USAGE
 }
@@ -56,15 +56,15 @@ fail() {
 
 # --- Arguments
 
-dry_run='' manifest='' prune='' max_jobs=999999 dataset='' staging=''
+dry_run='' manifest='' prune='' max_jobs=999999 dataset='' staging='' copied_dest=''
 while [[ $# -gt 0 ]]; do
     case $1 in
     --help | -h) usage && exit 0 ;;
     --dry-run) dry_run=yes ;;
     --file-set-manifest) manifest=yes ;;
     --prune) prune=yes ;;
-    --dest) [[ $# -gt 1 ]] || refuse "--dest needs a gs:// URL" && dest_url=$2 && shift ;;
-    --dest=*) dest_url=${1#*=} ;;
+    --dest) [[ $# -gt 1 ]] || refuse "--dest needs a gs:// URL" && copied_dest=$2 && shift ;;
+    --dest=*) copied_dest=${1#*=} ;;
     --max-jobs) [[ $# -gt 1 ]] || refuse "--max-jobs needs a number" && max_jobs=$2 && shift ;;
     --max-jobs=*) max_jobs=${1#*=} ;;
     -*) refuse "unknown flag $1; load.sh --help lists all" ;;
@@ -92,6 +92,8 @@ fi
 [[ $max_jobs =~ ^[1-9][0-9]{0,5}$ ]] || refuse "--max-jobs $max_jobs is no number above 0"
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+[[ -z $copied_dest || $copied_dest == gs://?* ]] || refuse "--dest $copied_dest is no gs:// URL"
+dest_url=${copied_dest:-$dest_url}
 dest_url=${dest_url%/} staging=${staging%/}
 for url in "$dest_url" "$staging"; do
     # A comma would split the list of URIs, and these others are wildcards.
@@ -173,6 +175,7 @@ record_line() {
 # True when the outcome $3 is recorded for table $1, created at $2; any outcome without $3.
 recorded() {
     awk -F'\t' -v dataset="$dataset" -v table="$1" -v created="$2" -v outcome="${3-}" '
+        BEGIN { dataset = dataset ""; table = table ""; created = created "" }
         $2 == dataset && $3 == table && $4 == created && (outcome == "" || $8 == outcome) { found = 1 }
         END { exit !found }' "$state"
 }
@@ -214,7 +217,7 @@ look_up() {
     local json
     created='' rows=''
     if [[ -n $dry_run ]]; then
-        created=$(awk -F'\t' -v d="$dataset" -v t="$1" '$2 == d && $3 == t { c = $4 } END { print c }' "$state")
+        created=$(awk -F'\t' -v d="$dataset" -v t="$1" '$2 == d "" && $3 == t "" { c = $4 } END { print c }' "$state")
         created=${created:--}
     elif json=$(bigquery --format=json show "$dataset.$1" 2>&1); then
         created=$(json_field creationTime <<<"$json") rows=$(json_field numRows <<<"$json")
@@ -246,6 +249,8 @@ plan() {
             uris += files[p]
             bytes += length_of[p]
         }
+        # Names and fingerprints are compared as strings, even where they look like numbers.
+        BEGIN { dataset = dataset ""; table = table ""; created = created "" }
         FNR == 1 { input++; next }
         input == 1 {
             if ($2 != dataset || $3 != table || $4 != created) next
@@ -258,7 +263,7 @@ plan() {
             if (!($2 in files)) order[++count] = $2
             i = ++files[$2]
             decorator[$2] = $3
-            fingerprint[$2] = $4
+            fingerprint[$2] = $4 ""
             path[$2, i] = $5
             name = $5
             # Copies lie side by side: the names of parts are unique in a table.
@@ -287,6 +292,7 @@ jobs_of_last_day() {
     since=$(($(date -u +%s) - 86400))
     since=$(date -u -d "@$since" +%Y-%m-%dT%H:%M:%SZ 2>/dev/null || date -u -r $since +%Y-%m-%dT%H:%M:%SZ)
     awk -F'\t' -v dataset="$dataset" -v table="$1" -v since="$since" '
+        BEGIN { dataset = dataset ""; table = table "" }
         $2 == dataset && $3 == table && $1 >= since && ($8 == "done" || $8 == "failed") { jobs[$7] }
         END { for (job in jobs) count++; print count + 0 }' "$state"
 }
@@ -319,9 +325,9 @@ load() {
     if [[ -n $copy_files ]]; then
         (
             # Relative paths: those hold no wildcards, whatever the folder above them is called.
-            [[ -n $dest_url ]] || cd -- "$here/../.."
-            awk -F'\t' -v folder="${dest_url:+$dest_url/}" '{ print folder $5 }' "$job_file" >"$work/paths"
-            copy_to "$base/$table/" <"$work/paths"
+            cd -- "$here/../.." &&
+                awk -F'\t' -v folder="${dest_url:+$dest_url/}" '{ print folder $5 }' "$job_file" >"$work/paths" &&
+                copy_to "$base/$table/" <"$work/paths"
         ) || fail "cannot copy files of $target to $base; run it again to go on from there"
     fi
     list_bytes=$(cut -f 6 "$job_file" | wc -c)
@@ -384,6 +390,8 @@ tables=$(sed 1d "$here/tables.tsv" | cut -f 1)
 if [[ -z $dry_run ]]; then
     mkdir -p "$here/pending"
     [[ -f $state ]] || printf 'time\tdataset\ttable\tcreated\tpartition\tfingerprint\tjob\toutcome\n' >"$state"
+    # A line that a killed run did not finish stays alone.
+    [[ -z $(tail -c 1 "$state") ]] || echo >>"$state"
     if ! about=$(bigquery --format=json show "$dataset" 2>&1); then
         refuse "cannot look up dataset $dataset: $about; make one with: bq --location=LOCATION mk -d $dataset"
     fi
@@ -427,7 +435,10 @@ for table in $tables; do
     fi
     mkdir "$work/$table"
     plan "$table" "$created" "$work/$table" >"$work/$table.vanished"
-    jobs=$(find "$work/$table" -name '*.tsv' | wc -l | tr -d ' ')
+    jobs=0
+    for job_file in "$work/$table"/*.tsv; do
+        [[ ! -f $job_file ]] || jobs=$((jobs + 1))
+    done
     wanted=$((jobs < max_jobs ? jobs : max_jobs))
     earlier=$(jobs_of_last_day "$table")
     if [[ $wanted -gt 0 && $((wanted + earlier)) -gt $max_jobs_per_day ]]; then
@@ -498,7 +509,7 @@ if [[ -n $dry_run ]]; then
 elif [[ $left -gt 0 ]]; then
     say "loaded by $loaded jobs; $left jobs are left, run it again for those"
 elif [[ $loaded == 0 ]]; then
-    say "nothing to load, $dataset is as DEST"
+    say "nothing to load, $dataset has all of DEST"
 else
-    say "loaded by $loaded jobs, $dataset is as DEST"
+    say "loaded by $loaded jobs, $dataset has all of DEST"
 fi

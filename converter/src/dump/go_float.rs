@@ -58,7 +58,7 @@ fn push_exponent_form(out: &mut Vec<u8>, magnitude: f64) {
         if is_integer {
             let mut buffer = itoa::Buffer::new();
             let digits = buffer.format(integer).as_bytes();
-            return push_digits(out, digits, &[], digits.len() as i32 - 1);
+            return push_digits(out, digits, &[], places(digits) - 1);
         }
     }
     let mut buffer = zmij::Buffer::new();
@@ -76,9 +76,14 @@ fn push_exponent_form(out: &mut Vec<u8>, magnitude: f64) {
         // 0.00001234: the exponent counts the zeros behind the point.
         let zeros = fraction.iter().take_while(|&&byte| byte == b'0').count();
         let digits = fraction.get(zeros..).unwrap_or_default();
-        return push_digits(out, digits, &[], exponent - zeros as i32 - 1);
+        return push_digits(
+            out,
+            digits,
+            &[],
+            exponent - places(fraction.get(..zeros).unwrap_or_default()) - 1,
+        );
     }
-    push_digits(out, whole, fraction, exponent + whole.len() as i32 - 1);
+    push_digits(out, whole, fraction, exponent + places(whole) - 1);
 }
 
 /// Appends the digits of `head` and `tail` with the point behind the first, and the exponent.
@@ -102,6 +107,11 @@ fn push_digits(out: &mut Vec<u8>, head: &[u8], tail: &[u8], exponent: i32) {
         out.push(b'0');
     }
     out.extend_from_slice(itoa::Buffer::new().format(exponent).as_bytes());
+}
+
+/// How many digits these are: at most some hundreds.
+fn places(digits: &[u8]) -> i32 {
+    i32::try_from(digits.len()).unwrap_or(i32::MAX)
 }
 
 fn parse_exponent(text: &[u8]) -> i32 {

@@ -11,6 +11,14 @@ pub(super) const TYPE_LABEL: &[u8] = b"__type__";
 /// Label that carries the unit of a metric.
 pub(super) const UNIT_LABEL: &[u8] = b"__unit__";
 
+/// The JSON object of all labels but the metric name.
+pub(crate) fn labels_json(labels: &Labels) -> String {
+    let mut json = Vec::new();
+    push_labels(&mut json, labels);
+    // What is written there is UTF-8.
+    String::from_utf8(json).unwrap_or_default()
+}
+
 /// Appends the JSON object of all labels but the metric name. Returns how many names and values of the label set,
 /// the metric name among them, were not UTF-8.
 pub(super) fn push_labels(out: &mut Vec<u8>, labels: &Labels) -> u64 {

@@ -23,6 +23,7 @@ mod tables;
 mod tests;
 
 pub use error::SinkError;
+pub(crate) use labels::labels_json;
 pub use options::{Compression, Format, Layout, OutputOptions, Profile};
 pub use part::{Part, PartFile};
 pub use tables::TableWriters;

@@ -148,11 +148,14 @@ impl Write for PartWriter {
         if self.buffer.len() + bytes.len() > BUFFER_SIZE {
             self.write_buffer()?;
         }
-        // Neither grows nor copies beyond the buffer: what is larger goes in pieces.
-        let taken = bytes.len().min(BUFFER_SIZE);
-        self.buffer.extend_from_slice(bytes.get(..taken).unwrap_or(bytes));
-        self.size_bytes += taken as u64;
-        Ok(taken)
+        if self.buffer.is_empty() && bytes.len() >= BUFFER_SIZE / 2 {
+            self.crc32c = crc32c::crc32c_append(self.crc32c, bytes);
+            self.file.write_all(bytes)?;
+        } else {
+            self.buffer.extend_from_slice(bytes);
+        }
+        self.size_bytes += bytes.len() as u64;
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -5,24 +5,51 @@ const MS_PER_DAY: i64 = 86_400_000;
 /// First and last millisecond of the years 1 to 9999.
 const YEARS_1_TO_9999_MS: (i64, i64) = (-62_135_596_800_000, 253_402_300_799_999);
 
-/// Writes times, and keeps the date of the last one: most follow on the same day.
+/// Characters of a time.
+pub const TIME_LEN: usize = 24;
+
+/// Writes times, and keeps the minute of the last one: many follow in the same.
 #[derive(Debug, Clone)]
 pub struct TimeWriter {
     day: i64,
     date: [u8; 11],
+    minute_ms: i64,
+    /// Date, hour and minute: `2026-11-20T12:34:`
+    minute: [u8; 17],
 }
 
 impl TimeWriter {
     /// A writer.
     pub fn new() -> Self {
-        Self { day: 0, date: *b"1970-01-01T" }
+        Self { day: 0, date: *b"1970-01-01T", minute_ms: 0, minute: *b"1970-01-01T00:00:" }
     }
 
-    /// Appends the 24 characters of a time in milliseconds since the epoch.
+    /// The text of a time in milliseconds since the epoch.
     ///
-    /// Outside the years 1 to 9999 ISO 8601 has no form for it; nearest end of that range is written.
+    /// Outside the years 1 to 9999 ISO 8601 has no form for it; the nearest end of that range is written.
+    #[inline]
+    pub fn text(&mut self, time_ms: i64) -> [u8; TIME_LEN] {
+        let mut in_minute_ms = time_ms.wrapping_sub(self.minute_ms);
+        if !(0..60_000).contains(&in_minute_ms) {
+            in_minute_ms = self.turn(time_ms);
+        }
+        // Below 60,000.
+        let in_minute_ms = u32::try_from(in_minute_ms).unwrap_or_default();
+        let (second, ms) = (in_minute_ms / 1000, in_minute_ms % 1000);
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q] = self.minute;
+        let [r, s] = [digit(second / 10), digit(second % 10)];
+        let [t, u, v] = [digit(ms / 100), digit(ms / 10 % 10), digit(ms % 10)];
+        [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, b'.', t, u, v, b'Z']
+    }
+
+    /// Appends the text of a time.
     #[inline]
     pub fn push(&mut self, out: &mut Vec<u8>, time_ms: i64) {
+        out.extend_from_slice(&self.text(time_ms));
+    }
+
+    /// Turns to the minute of a time, and returns the milliseconds since its beginning.
+    fn turn(&mut self, time_ms: i64) -> i64 {
         let (min_ms, max_ms) = YEARS_1_TO_9999_MS;
         let time_ms = time_ms.clamp(min_ms, max_ms);
         let day = time_ms.div_euclid(MS_PER_DAY);
@@ -30,30 +57,14 @@ impl TimeWriter {
             self.date = date(day);
             self.day = day;
         }
-        let ms = u32::try_from(time_ms.rem_euclid(MS_PER_DAY)).unwrap_or_default();
-        let (seconds, ms) = (ms / 1000, ms % 1000);
-        let (minutes, second) = (seconds / 60, seconds % 60);
+        let minutes = u32::try_from(time_ms.rem_euclid(MS_PER_DAY) / 60_000).unwrap_or_default();
         let (hour, minute) = (minutes / 60, minutes % 60);
-        let mut text = [0; 24];
-        if let Some((date, time)) = text.split_first_chunk_mut() {
-            *date = self.date;
-            time.copy_from_slice(&[
-                digit(hour / 10),
-                digit(hour % 10),
-                b':',
-                digit(minute / 10),
-                digit(minute % 10),
-                b':',
-                digit(second / 10),
-                digit(second % 10),
-                b'.',
-                digit(ms / 100),
-                digit(ms / 10 % 10),
-                digit(ms % 10),
-                b'Z',
-            ]);
-        }
-        out.extend_from_slice(&text);
+        let [a, b, c, d, e, f, g, h, i, j, k] = self.date;
+        let [l, m] = [digit(hour / 10), digit(hour % 10)];
+        let [n, o] = [digit(minute / 10), digit(minute % 10)];
+        self.minute = [a, b, c, d, e, f, g, h, i, j, k, l, m, b':', n, o, b':'];
+        self.minute_ms = time_ms.div_euclid(60_000) * 60_000;
+        time_ms - self.minute_ms
     }
 }
 

@@ -2,7 +2,6 @@
 //! bq and gcloud.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
-#![allow(missing_docs, reason = "tests")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -80,8 +79,6 @@ impl Published {
     }
 
     pub fn kit(&self) -> Vec<KitFile> {
-        let tables: Vec<TableSchema> =
-            Table::ALL.iter().map(|&table| TableSchema::new(table, &self.output).unwrap()).collect();
         let files: Vec<PublishedFile<'_>> = self
             .files
             .iter()
@@ -94,12 +91,19 @@ impl Published {
                 checksum: &file.checksum,
             })
             .collect();
+        self.kit_of(&files)
+    }
+
+    /// The kit of these options with other files.
+    pub fn kit_of(&self, files: &[PublishedFile<'_>]) -> Vec<KitFile> {
+        let tables: Vec<TableSchema> =
+            Table::ALL.iter().map(|&table| TableSchema::new(table, &self.output).unwrap()).collect();
         kit(&KitInput {
             tables: &tables,
             output: &self.output,
             partition_by: self.partition_by,
             dest_url: self.dest_url.as_deref(),
-            files: &files,
+            files,
         })
     }
 }
@@ -115,7 +119,7 @@ pub fn text(kit: &[KitFile], name: &str) -> String {
     String::from_utf8(file.contents.clone()).unwrap()
 }
 
-fn assets() -> PathBuf {
+pub fn assets() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bigquery")
 }
 
@@ -212,10 +216,6 @@ impl Project {
         fs::copy(kit_folder.join("files.tsv"), self.stub().join("files.tsv")).unwrap();
     }
 
-    pub fn dest(&self) -> &Path {
-        &self.dest
-    }
-
     pub fn kit_folder(&self) -> PathBuf {
         self.dest.join("_promblock/bigquery")
     }
@@ -241,12 +241,19 @@ impl Project {
 
     /// Runs load.sh with the executables of a folder before all others.
     pub fn load_with(&self, stubs: &Path, args: &[&str]) -> Run {
+        self.load_in(&format!("{}:/usr/local/bin:/usr/bin:/bin", stubs.display()), args)
+    }
+
+    /// Runs load.sh with the executables of PATH alone.
+    pub fn load_in(&self, path: &str, args: &[&str]) -> Run {
         let calls = self.stub().join("calls");
         let _ = fs::remove_file(&calls);
-        let output = Command::new(self.kit_folder().join("load.sh"))
+        // Not executed as it is: a file written a moment ago can still be busy when other threads fork.
+        let output = Command::new("bash")
+            .arg(self.kit_folder().join("load.sh"))
             .args(args)
             .current_dir(self.folder.path().join("tmp"))
-            .env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", stubs.display()))
+            .env("PATH", path)
             .env("STUB", self.stub())
             .env("TMPDIR", self.folder.path().join("tmp"))
             .output()

@@ -5,12 +5,13 @@
 //!  bit   0 1 2 3 4 5 6 7   0 1 2 3 4 5 6 7
 //!            └── field of 9 bits ──┘            at = 8·i + 2
 //! ```
-//! Two ways to read. [`Bits::field`] and its kin check every field and name the one that is missing.
-//! [`Bits::window`] hands out the 16 bytes in which a whole sample lies, zeros where the stream is over, from which
-//! [`peek`] and [`peek_long`] take fields without a check each; the caller compares its place with [`Bits::end`] once
-//! per sample.
+//! Two ways to read. [`Bits::field`] and its kin check every field and name the one that is missing. A [`Block`]
+//! is a copy of part of the data with room behind it: it hands out the 16 bytes in which a whole sample lies, from
+//! which [`peek`] and [`peek_long`] take fields without any check. Behind the end of the data they read noise, so
+//! whoever reads a block asks in the end whether it went [too far](Bits::end), and then reads again with checks.
 //! Defined in Prometheus' `tsdb/chunkenc/bstream.go`.
 
+use crate::cursor::Cursor;
 use crate::error::{DecodeError, DecodeErrorKind};
 
 /// Bytes from which the fields of one sample are peeked.
@@ -18,42 +19,79 @@ pub(super) type Window = [u8; WINDOW_BYTES];
 
 const WINDOW_BYTES: usize = 16;
 
-/// The data of one chunk, read by bit positions counted from its first byte.
+/// Bits of a [`peek`] that are there wherever it begins.
+pub(super) const PEEK_BITS: u64 = 57;
+
+/// Bytes of a block. Most chunks are smaller than one.
+const BLOCK_BYTES: usize = 512;
+
+/// Part of the data of a chunk, from a multiple of its size on, and a window more.
 #[derive(Debug, Clone)]
+pub(super) struct Block {
+    bytes: [u8; BLOCK_BYTES + WINDOW_BYTES],
+    /// Where in the data the block begins.
+    start: usize,
+}
+
+impl Block {
+    pub(super) fn new() -> Self {
+        Self { bytes: [0; BLOCK_BYTES + WINDOW_BYTES], start: usize::MAX }
+    }
+
+    /// Makes room for other data.
+    pub(super) fn clear(&mut self) {
+        self.start = usize::MAX;
+    }
+
+    /// Copies the part in which bit `at` lies, unless it is there; returns the bit at which it begins.
+    pub(super) fn load(&mut self, bits: &Bits<'_>, at: u64) -> u64 {
+        let start = usize::try_from(at >> 3).unwrap_or(usize::MAX) & !(BLOCK_BYTES - 1);
+        if start != self.start {
+            self.start = start;
+            let rest = bits.data.get(start..).unwrap_or_default();
+            let len = rest.len().min(self.bytes.len());
+            for (to, from) in self.bytes.get_mut(..len).into_iter().zip(rest.get(..len)) {
+                to.copy_from_slice(from);
+            }
+        }
+        start as u64 * 8
+    }
+
+    /// The 16 bytes from the byte of bit `at` of the block on; `None` behind the block.
+    #[inline(always)]
+    pub(super) fn window(&self, at: u64) -> Option<&Window> {
+        let byte = usize::try_from(at >> 3).ok()?;
+        self.bytes.get(byte..byte + WINDOW_BYTES)?.first_chunk()
+    }
+}
+
+/// The data of one chunk, read by bit positions counted from its first byte.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Bits<'a> {
     data: &'a [u8],
     offset: u64,
-    /// The last bytes of `data`, then zeros, so that a window may begin at any byte.
-    tail: [u8; 2 * WINDOW_BYTES],
-    tail_start: usize,
 }
 
 impl<'a> Bits<'a> {
     /// A stream over `data`, whose first byte stands at `offset` of its file.
     pub(super) fn new(data: &'a [u8], offset: u64) -> Self {
-        let tail_start = data.len().saturating_sub(WINDOW_BYTES);
-        let mut tail = [0; 2 * WINDOW_BYTES];
-        match data.last_chunk::<WINDOW_BYTES>() {
-            Some(last) => tail.split_at_mut(WINDOW_BYTES).0.copy_from_slice(last),
-            None => tail.iter_mut().zip(data).for_each(|(to, from)| *to = *from),
-        }
-        Self { data, offset, tail, tail_start }
+        Self { data, offset }
     }
 
     /// Position after the last bit.
-    #[inline(always)]
     pub(super) fn end(&self) -> u64 {
         self.data.len() as u64 * 8
     }
 
-    /// The 16 bytes from the byte of bit `at` on. `None` when that byte is past the end.
-    #[inline(always)]
-    pub(super) fn window(&self, at: u64) -> Option<&Window> {
-        let byte = usize::try_from(at >> 3).ok()?;
-        match self.data.get(byte..).and_then(<[u8]>::first_chunk) {
-            Some(window) => Some(window),
-            None => self.tail.get(byte.checked_sub(self.tail_start)?..)?.first_chunk(),
+    /// The 16 bytes from the byte of bit `at` on, zeros behind the end. `None` when that byte is past it.
+    fn window(&self, at: u64) -> Option<Window> {
+        let rest = self.data.get(usize::try_from(at >> 3).ok()?..)?;
+        if let Some(window) = rest.first_chunk() {
+            return Some(*window);
         }
+        let mut window = [0; WINDOW_BYTES];
+        window.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        Some(window)
     }
 
     /// The field of `width` bits at `at`, which moves past it. `width` is at most 64.
@@ -65,7 +103,7 @@ impl<'a> Bits<'a> {
         let Some(window) = self.window(*at).filter(|_| end <= self.end()) else {
             return Err(self.truncated(*at, width, name));
         };
-        let bits = peek_long(window, *at & 7) >> (64 - width);
+        let bits = peek_long(&window, *at & 7) >> (64 - width);
         *at = end;
         Ok(bits)
     }
@@ -87,6 +125,14 @@ impl<'a> Bits<'a> {
 
     /// An unsigned LEB128 of at most 64 bits, its groups at any bit; moves `at` past it.
     pub(super) fn uvarint(&self, at: &mut u64, name: &'static str) -> Result<u64, DecodeError> {
+        if at.is_multiple_of(8) {
+            let rest =
+                usize::try_from(*at >> 3).ok().and_then(|byte| self.data.get(byte..)).unwrap_or_default();
+            let mut cursor = Cursor::new(rest, self.place(*at));
+            let value = cursor.uvarint(name)?;
+            *at += (rest.len() - cursor.rest().len()) as u64 * 8;
+            return Ok(value);
+        }
         let (start, mut value) = (*at, 0);
         for group in 0..10 {
             let byte = self.field(at, 8, name)?;
@@ -147,6 +193,24 @@ pub(super) fn peek_long(window: &Window, at: u64) -> u64 {
     let (word, next) = word(window, at);
     // Shifted by 8 the byte after the word is gone: right for a field that begins with its byte.
     (word << (at & 7)) | (u64::from(next) >> (8 - (at & 7)))
+}
+
+/// The variable-width signed integer at bit `at` of `window` and its width; `None` for the widest two classes.
+#[inline(always)]
+pub(super) fn peek_varbit_int(window: &Window, at: u64) -> Option<(i64, u64)> {
+    let bits = peek(window, at);
+    let (prefix, payload) = match bits.leading_ones() {
+        0 => return Some((0, 1)),
+        1 => (2, 3),
+        2 => (3, 6),
+        3 => (4, 9),
+        4 => (5, 12),
+        5 => (6, 18),
+        6 => (7, 25),
+        _ => return None,
+    };
+    let width = prefix + payload;
+    Some((half_open(bits >> (64 - width), (1 << payload) - 1), width))
 }
 
 #[inline(always)]
@@ -218,7 +282,26 @@ mod tests {
     #[test]
     fn varint_of_more_than_64_bits_is_an_error() {
         let bits = Bits::new(&[0xff; 12], 0x40);
-        let error = bits.uvarint(&mut 8, "delta").unwrap_err();
-        assert_eq!(error.to_string(), "delta is a varint of more than 64 bits at offset 0x41");
+        for at in [8, 11] {
+            let error = bits.uvarint(&mut at.clone(), "delta").unwrap_err();
+            assert_eq!(error.to_string(), "delta is a varint of more than 64 bits at offset 0x41");
+        }
+    }
+
+    #[test]
+    fn varint_reads_alike_at_every_bit() {
+        let value = 0x1234_5678_9abc_u64;
+        for at in 0..16 {
+            let groups =
+                (0..7).map(|group| (value >> (7 * group) & 0x7f | if group < 6 { 0x80 } else { 0 }, 8));
+            let mut stream = 0u128;
+            for (byte, width) in groups {
+                stream = stream << width | u128::from(byte);
+            }
+            let bytes = (stream << (128 - 56 - at)).to_be_bytes();
+            let mut place = at;
+            assert_eq!(Bits::new(&bytes, 0).uvarint(&mut place, "n"), Ok(value));
+            assert_eq!(place, at + 56);
+        }
     }
 }

@@ -12,7 +12,7 @@ mod xor2;
 #[cfg(test)]
 mod tests;
 
-pub use floats::FloatSamples;
+pub use floats::{FloatSamples, append_chunks};
 
 /// One float sample.
 #[derive(Debug, Clone, Copy)]

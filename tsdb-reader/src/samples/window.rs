@@ -9,7 +9,7 @@
 //! Checked: that leading and significant bits fit 64, and that there is a window before it is used again.
 //! Defined in Prometheus' `tsdb/chunkenc/xor.go`, `xorRead`.
 
-use super::bits::{Bits, Window, peek_long};
+use super::bits::{Bits, PEEK_BITS, Window, peek, peek_long};
 use crate::error::DecodeError;
 
 /// Bits of a new window before its significant ones.
@@ -18,51 +18,48 @@ pub(super) const NEW_WINDOW_BITS: u64 = 5 + 6;
 /// The window in force.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ValueWindow {
-    /// From 1 to 64.
+    /// From 1 to 64; [`NO_WINDOW`] before the first window.
     pub(super) significant: u64,
-    /// Above 63 while there is no valid window: its top bit is set then.
-    pub(super) trailing: u64,
+    /// Below 64.
+    trailing: u64,
 }
+
+/// So many bits that a sample which reuses a window before there is one ends far behind any block.
+const NO_WINDOW: u64 = 1 << 62;
 
 impl ValueWindow {
     /// Before the first window.
-    pub(super) const NONE: Self = Self { significant: 1, trailing: u64::MAX };
+    pub(super) const NONE: Self = Self { significant: NO_WINDOW, trailing: 0 };
 
-    /// The window that `fields` begins with: 5 bits of leading zeros, 6 of significant bits.
+    /// The window that the top bits of `fields` describe; `None` when it does not fit 64 bits.
     #[inline(always)]
-    pub(super) fn from_fields(fields: u64) -> Self {
+    pub(super) fn from_fields(fields: u64) -> Option<Self> {
         let leading = fields >> 59;
         let significant = ((fields >> 53).wrapping_sub(1) & 63) + 1;
-        Self { significant, trailing: 64u64.wrapping_sub(leading + significant) }
+        Some(Self { significant, trailing: 64u64.checked_sub(leading + significant)? })
     }
 
-    /// The XOR whose significant bits stand at bit `at` of `bytes`; noise when the window is not valid.
+    /// The XOR whose significant bits stand at bit `at` of `bytes`; noise when there is no window.
     #[inline(always)]
     pub(super) fn xor(self, bytes: &Window, at: u64) -> u64 {
-        (peek_long(bytes, at) >> (64 - self.significant)) << (self.trailing & 63)
+        let bits = if self.significant <= PEEK_BITS { peek(bytes, at) } else { peek_long(bytes, at) };
+        (bits >> (64u64.wrapping_sub(self.significant) & 63)) << (self.trailing & 63)
     }
 
     /// Reads a new window, every field checked; moves `at` past it.
     pub(super) fn read(bits: &Bits<'_>, at: &mut u64) -> Result<Self, DecodeError> {
         let start = *at;
-        let fields = bits.field(at, NEW_WINDOW_BITS, "new value window")?;
-        let window = Self::from_fields(fields << (64 - NEW_WINDOW_BITS));
-        if window.trailing > 63 {
-            let found = (fields >> 6) + window.significant;
-            let expected = "at most 64 bits";
-            return Err(DecodeError::invalid(
-                bits.place(start),
-                "leading and significant bits of a value",
-                found,
-                expected,
-            ));
-        }
-        Ok(window)
+        let fields = bits.field(at, NEW_WINDOW_BITS, "new value window")? << (64 - NEW_WINDOW_BITS);
+        Self::from_fields(fields).ok_or_else(|| {
+            let found = (fields >> 59) + ((fields >> 53).wrapping_sub(1) & 63) + 1;
+            let field = "leading and significant bits of a value";
+            DecodeError::invalid(bits.place(start), field, found, "at most 64 bits")
+        })
     }
 
     /// Reads the significant bits of an XOR, checked; moves `at` past them.
     pub(super) fn read_xor(self, bits: &Bits<'_>, at: &mut u64) -> Result<u64, DecodeError> {
-        if self.trailing > 63 {
+        if self.significant == NO_WINDOW {
             return Err(DecodeError::invalid(
                 bits.place(*at),
                 "value window",

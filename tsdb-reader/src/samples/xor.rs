@@ -12,45 +12,26 @@
 //! Defined in Prometheus' `tsdb/docs/format/chunks.md`, section XOR chunk data, and `tsdb/chunkenc/xor.go`.
 
 use super::FloatSample;
-use super::bits::{Bits, half_open, peek};
-use super::floats::FloatState;
+use super::bits::{Bits, Block, half_open, peek};
+use super::floats::{FloatState, Place, Step};
 use super::window::{NEW_WINDOW_BITS, ValueWindow};
 use crate::error::DecodeError;
 
 /// What the next sample depends on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct XorState {
-    at: u64,
+    place: Place,
     time_ms: i64,
     delta_ms: i64,
     value: u64,
-    window: ValueWindow,
 }
-
-/// A class of time fields, by the prefix it begins with.
-#[derive(Clone, Copy)]
-struct Class {
-    /// Prefix and payload.
-    width: u64,
-    /// One bit for each of the payload.
-    mask: u64,
-}
-
-/// The classes by the first four bits. 1111 has no width: its 68 bits are read field by field.
-const CLASSES: [Class; 16] = {
-    const fn class(prefix: u64, payload: u64) -> Class {
-        Class { width: prefix + payload, mask: (1 << payload) - 1 }
-    }
-    let (same, d14, d17, d20) = (class(1, 0), class(2, 14), class(3, 17), class(4, 20));
-    let d64 = Class { width: 0, mask: 0 };
-    [same, same, same, same, same, same, same, same, d14, d14, d14, d14, d17, d17, d20, d64]
-};
 
 impl FloatState for XorState {
     fn open(bits: &Bits<'_>) -> Result<(u32, Self), DecodeError> {
         let mut at = 0;
         let count = bits.field(&mut at, 16, "number of samples")?;
-        let state = Self { at, time_ms: 0, delta_ms: 0, value: 0, window: ValueWindow::NONE };
+        let place = Place { at, window: ValueWindow::NONE };
+        let state = Self { place, time_ms: 0, delta_ms: 0, value: 0 };
         Ok((u32::try_from(count).unwrap_or(0), state))
     }
 
@@ -59,48 +40,70 @@ impl FloatState for XorState {
         FloatSample { timestamp_ms: self.time_ms, start_timestamp_ms: 0, value: f64::from_bits(self.value) }
     }
 
+    fn place(&mut self) -> &mut Place {
+        &mut self.place
+    }
+
+    fn first_start(&self) -> u32 {
+        u32::MAX
+    }
+
     fn may_have_start_times(&self) -> bool {
         false
     }
 
     #[inline(always)]
-    #[expect(clippy::indexing_slicing, reason = "four bits index sixteen classes")]
-    fn next_fast(self, bits: &Bits<'_>, _index: u32) -> Option<Self> {
-        let bytes = bits.window(self.at)?;
-        let bit = self.at & 7;
+    fn step(mut place: Place, block: &Block) -> Option<Step> {
+        let bytes = block.window(place.at)?;
+        let bit = place.at & 7;
         let time = peek(bytes, bit);
-        let Class { width, mask } = CLASSES[(time >> 60) as usize];
-        if width == 0 {
-            return None;
-        }
-        let dod_ms = half_open(time >> (64 - width), mask);
+        // Whether the delta changes, and then the value, is a matter of chance: no branch may depend on it. A
+        // change of more than 8 seconds and a new window are rare.
+        let top = time >> 48;
+        let (width_less_1, dod_ms) = if top < 0b11 << 14 {
+            let late = time.cast_signed() >> 63;
+            (late.cast_unsigned() & 15, half_open(top, (1 << 14) - 1) & late)
+        } else {
+            match time >> 60 {
+                0b1100 | 0b1101 => (19, half_open(time >> 44, (1 << 17) - 1)),
+                0b1110 => (23, half_open(time >> 40, (1 << 20) - 1)),
+                _ => return None,
+            }
+        };
         // At most 24 of the 57 bits are gone, so the 13 bits before the significant ones are there.
-        let value = time << width;
-        let changed = value.cast_signed() >> 63;
-        let is_new = value >= 0b11 << 62;
-        let window = if is_new { ValueWindow::from_fields(value << 2) } else { self.window };
-        let control = if is_new { 2 + NEW_WINDOW_BITS } else { 2 };
-        let xor = window.xor(bytes, bit + width + control) & changed.cast_unsigned();
-        let at = self.at + width + 1 + ((control - 1 + window.significant) & changed.cast_unsigned());
-        // One branch for two unlikely things: the sample ends past the data, or its window is not valid.
-        let past_end = bits.end().wrapping_sub(at).cast_signed();
-        if past_end | (window.trailing.cast_signed() & changed) < 0 {
-            return None;
+        let value = (time << 1) << width_less_1;
+        let mut control_less_1 = 1;
+        if value >> 62 == 0b11 {
+            control_less_1 += NEW_WINDOW_BITS;
+            place.window = ValueWindow::from_fields(value << 2)?;
         }
-        let delta_ms = self.delta_ms.wrapping_add(dod_ms);
-        Some(Self {
-            at,
-            time_ms: self.time_ms.wrapping_add(delta_ms),
-            delta_ms,
-            value: self.value ^ xor,
-            window,
-        })
+        let changed = (value.cast_signed() >> 63).cast_unsigned();
+        let xor = place.window.xor(bytes, bit + width_less_1 + control_less_1 + 2);
+        place.at =
+            (place.at + 2 + width_less_1).wrapping_add((control_less_1 + place.window.significant) & changed);
+        Some(Step { next: place, dod_ms, xor: xor & changed })
+    }
+
+    fn apply<const STARTS: bool>(
+        &mut self,
+        _index: u32,
+        times_ms: &mut [i64],
+        values: &mut [f64],
+        start_times_ms: &mut [i64],
+    ) {
+        for (time_ms, value) in times_ms.iter_mut().zip(values) {
+            self.delta_ms = self.delta_ms.wrapping_add(*time_ms);
+            self.time_ms = self.time_ms.wrapping_add(self.delta_ms);
+            self.value ^= value.to_bits();
+            (*time_ms, *value) = (self.time_ms, f64::from_bits(self.value));
+        }
+        start_times_ms.fill(0);
     }
 
     #[cold]
     #[inline(never)]
     fn next_checked(mut self, bits: &Bits<'_>, index: u32) -> Result<Self, DecodeError> {
-        let at = &mut self.at;
+        let Place { at, window } = &mut self.place;
         match index {
             0 => {
                 self.time_ms = bits.varint(at, "first timestamp")?;
@@ -126,9 +129,9 @@ impl FloatState for XorState {
         self.time_ms = self.time_ms.wrapping_add(self.delta_ms);
         if bits.flag(at, "value control")? {
             if bits.flag(at, "value control")? {
-                self.window = ValueWindow::read(bits, at)?;
+                *window = ValueWindow::read(bits, at)?;
             }
-            self.value ^= self.window.read_xor(bits, at)?;
+            self.value ^= window.read_xor(bits, at)?;
         }
         Ok(self)
     }

@@ -20,8 +20,10 @@
 //! Times wrap, as in the reference. Any input may fail, none may panic.
 //! Defined in Prometheus' `tsdb/docs/format/chunks.md`, section XOR2 chunk data, and `tsdb/chunkenc/xor2.go`.
 
-use super::bits::{Bits, peek, twos_complement};
-use super::floats::FloatState;
+use std::iter;
+
+use super::bits::{Bits, Block, peek, twos_complement};
+use super::floats::{FloatState, Place, Step};
 use super::window::{NEW_WINDOW_BITS, ValueWindow};
 use super::{FloatSample, STALE_NAN_BITS};
 use crate::error::DecodeError;
@@ -29,91 +31,19 @@ use crate::error::DecodeError;
 /// What the next sample depends on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Xor2State {
-    at: u64,
+    place: Place,
     time_ms: i64,
     delta_ms: i64,
     /// Bits of the sample, a stale marker included.
     value: u64,
     /// Bits of the last sample that was none.
     baseline: u64,
-    window: ValueWindow,
     start_time_ms: i64,
     start_diff_ms: i64,
     /// The first sample with an ST field, or `u32::MAX`.
     first_start: u32,
     first_start_known: bool,
 }
-
-/// What a sample begins with, by its first five bits.
-#[derive(Clone, Copy)]
-struct Control {
-    /// Bits of the code and the change of the delta, when a value code of its own follows; else 0.
-    width: u64,
-    /// One bit for each of the change of the delta.
-    mask: u64,
-    /// Where in [`VALUES`] the value code is looked up.
-    values: u64,
-}
-
-/// The controls. 11110 has an impossible `values`: its 69 bits are read field by field.
-const CONTROLS: [Control; 32] = {
-    const fn followed(prefix: u64, payload: u64) -> Control {
-        Control { width: prefix + payload, mask: (1 << payload) - 1, values: 0 }
-    }
-    let joint = Control { width: 0, mask: 0, values: 8 };
-    let (d13, d20) = (followed(3, 13), followed(4, 20));
-    let d64 = Control { width: 0, mask: 0, values: UNUSUAL };
-    [
-        joint, joint, joint, joint, joint, joint, joint, joint, // 00…
-        joint, joint, joint, joint, joint, joint, joint, joint, // 01…
-        joint, joint, joint, joint, joint, joint, joint, joint, // 10…
-        d13, d13, d13, d13, d20, d20, d64, joint, // 110 │ 1110 │ 11110 │ 11111
-    ]
-};
-
-const UNUSUAL: u64 = 16;
-
-/// What a value code demands.
-#[derive(Clone, Copy)]
-struct Value {
-    /// Bits of the code.
-    width: u64,
-    /// All ones when significant bits follow.
-    changed: u64,
-    /// All ones when they stand in a new window.
-    new: u64,
-    /// All ones for a stale marker.
-    stale: u64,
-}
-
-/// The value codes by their first three bits; in the second half those that share a code with the time.
-const VALUES: [Value; 16] = {
-    let all = u64::MAX;
-    let same = Value { width: 1, changed: 0, new: 0, stale: 0 };
-    let window = Value { width: 2, changed: all, new: 0, stale: 0 };
-    let new = Value { width: 3, changed: all, new: all, stale: 0 };
-    let stale = Value { width: 3, changed: 0, new: 0, stale: all };
-    let joint_window = Value { width: 3, ..window };
-    let joint_stale = Value { width: 5, ..stale };
-    [
-        same,
-        same,
-        same,
-        same,
-        window,
-        window,
-        new,
-        stale, // 0 │ 10 │ 110 │ 111
-        same,
-        same,
-        same,
-        same,
-        joint_window,
-        new,
-        joint_stale,
-        joint_stale, // 0 │ 100 │ 101 │ 11111
-    ]
-};
 
 impl FloatState for Xor2State {
     fn open(bits: &Bits<'_>) -> Result<(u32, Self), DecodeError> {
@@ -125,12 +55,11 @@ impl FloatState for Xor2State {
             index => u32::try_from(index).unwrap_or(u32::MAX),
         };
         let state = Self {
-            at,
+            place: Place { at, window: ValueWindow::NONE },
             time_ms: 0,
             delta_ms: 0,
             value: 0,
             baseline: 0,
-            window: ValueWindow::NONE,
             start_time_ms: 0,
             start_diff_ms: 0,
             first_start,
@@ -148,55 +77,82 @@ impl FloatState for Xor2State {
         }
     }
 
+    fn place(&mut self) -> &mut Place {
+        &mut self.place
+    }
+
+    fn first_start(&self) -> u32 {
+        self.first_start
+    }
+
     fn may_have_start_times(&self) -> bool {
         self.first_start_known || self.first_start != u32::MAX
     }
 
     #[inline(always)]
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "five bits index 32 controls; a 16th value code is left out before"
-    )]
-    fn next_fast(mut self, bits: &Bits<'_>, index: u32) -> Option<Self> {
-        let bytes = bits.window(self.at)?;
-        let bit = self.at & 7;
+    fn step(mut place: Place, block: &Block) -> Option<Step> {
+        let bytes = block.window(place.at)?;
+        let bit = place.at & 7;
         let time = peek(bytes, bit);
-        let control = CONTROLS[(time >> 59) as usize];
-        if control.values == UNUSUAL {
+        // Whether the delta changes, and then the value, is a matter of chance: no branch may depend on it. A
+        // change of more than 4 seconds, a new window and a stale marker are rare.
+        let top = time >> 48;
+        let (width, dod_ms, late) = if top < 0b1110 << 12 {
+            let late = ((time & (time << 1)).cast_signed() >> 63).cast_unsigned();
+            (16 & late, twos_complement(top, (1 << 13) - 1) & late.cast_signed(), late)
+        } else if top < 0b1111 << 12 {
+            (24, twos_complement(time >> 40, (1 << 20) - 1), u64::MAX)
+        } else {
             return None;
-        }
-        // Without a width the shift leaves noise, and the mask takes it away.
-        let dod_ms = twos_complement(time >> (64u64.wrapping_sub(control.width) & 63), control.mask);
+        };
         // At most 24 of the 57 bits are gone, so the 14 bits before the significant ones are there.
-        let value = time << control.width;
-        let code = VALUES[((value >> 61 | control.values) & 15) as usize];
-        let is_new = code.new != 0;
-        let window = if is_new { ValueWindow::from_fields(value << 3) } else { self.window };
-        let lead = control.width + code.width + (NEW_WINDOW_BITS & code.new);
-        let xor = window.xor(bytes, bit + lead) & code.changed;
-        let at = self.at + lead + (window.significant & code.changed);
-        // One branch for two unlikely things: the sample ends past the data, or its window is not valid.
-        let past_end = bits.end().wrapping_sub(at).cast_signed();
-        if past_end | (window.trailing & code.changed).cast_signed() < 0 {
-            return None;
+        let value = time << width;
+        let changed = (value.cast_signed() >> 63).cast_unsigned();
+        // The same window is 10 behind a changed delta, and 100 as a joint code; one bit more is a new window.
+        let mut control = 3u64.wrapping_add(late);
+        if (value >> 61) & 1u64.wrapping_sub(late) & changed != 0 {
+            if value >= 0b111 << 61 {
+                return None;
+            }
+            control = 3 + NEW_WINDOW_BITS;
+            place.window = ValueWindow::from_fields(value << 3)?;
         }
-        let previous_ms = self.time_ms;
-        self.delta_ms = self.delta_ms.wrapping_add(dod_ms);
-        self.time_ms = self.time_ms.wrapping_add(self.delta_ms);
-        self.baseline ^= xor;
-        self.value = (self.baseline & !code.stale) | (STALE_NAN_BITS & code.stale);
-        self.window = window;
-        self.at = at;
-        if index >= self.first_start {
-            return self.next_start(bits, index, previous_ms).ok();
+        let xor = place.window.xor(bytes, bit + width + control);
+        place.at = (place.at + 1 + width).wrapping_add((control - 1 + place.window.significant) & changed);
+        Some(Step { next: place, dod_ms, xor: xor & changed })
+    }
+
+    fn apply<const STARTS: bool>(
+        &mut self,
+        index: u32,
+        times_ms: &mut [i64],
+        values: &mut [f64],
+        start_times_ms: &mut [i64],
+    ) {
+        let before_ms = self.time_ms;
+        for (time_ms, value) in times_ms.iter_mut().zip(values) {
+            self.delta_ms = self.delta_ms.wrapping_add(*time_ms);
+            self.time_ms = self.time_ms.wrapping_add(self.delta_ms);
+            self.baseline ^= value.to_bits();
+            (*time_ms, *value) = (self.time_ms, f64::from_bits(self.baseline));
         }
-        Some(self)
+        if STARTS {
+            let previous_ms = iter::once(before_ms).chain(times_ms.iter().copied());
+            for ((start_time_ms, previous_ms), index) in
+                start_times_ms.iter_mut().zip(previous_ms).zip(index..)
+            {
+                self.start(index, previous_ms, *start_time_ms);
+                *start_time_ms = self.start_time_ms;
+            }
+        } else {
+            start_times_ms.fill(self.start_time_ms); // That of the first sample.
+        }
     }
 
     #[cold]
     #[inline(never)]
     fn next_checked(mut self, bits: &Bits<'_>, index: u32) -> Result<Self, DecodeError> {
-        let at = &mut self.at;
+        let Place { at, window } = &mut self.place;
         let previous_ms = self.time_ms;
         if index == 0 {
             self.time_ms = bits.varint(at, "first timestamp")?;
@@ -237,27 +193,27 @@ impl FloatState for Xor2State {
         }
         self.time_ms = self.time_ms.wrapping_add(self.delta_ms);
         if change == Change::NewWindow {
-            self.window = ValueWindow::read(bits, at)?;
+            *window = ValueWindow::read(bits, at)?;
         }
         if matches!(change, Change::SameWindow | Change::NewWindow) {
-            self.baseline ^= self.window.read_xor(bits, at)?;
+            self.baseline ^= window.read_xor(bits, at)?;
         }
         self.value = if change == Change::Stale { STALE_NAN_BITS } else { self.baseline };
         if index >= self.first_start {
-            return self.next_start(bits, index, previous_ms);
+            let field_ms = bits.varbit_int(at, "start timestamp")?;
+            self.start(index, previous_ms, field_ms);
         }
         Ok(self)
     }
 }
 
 impl Xor2State {
-    /// Reads the ST field of sample `index`, `previous_ms` being the timestamp of the sample before.
-    fn next_start(mut self, bits: &Bits<'_>, index: u32, previous_ms: i64) -> Result<Self, DecodeError> {
-        let field_ms = bits.varbit_int(&mut self.at, "start timestamp")?;
+    /// Takes the ST field of sample `index`, `previous_ms` being the timestamp of the sample before.
+    #[inline(always)]
+    fn start(&mut self, index: u32, previous_ms: i64, field_ms: i64) {
         let before_ms = if index == self.first_start { 0 } else { self.start_diff_ms };
         self.start_diff_ms = before_ms.wrapping_add(field_ms);
         self.start_time_ms = previous_ms.wrapping_sub(self.start_diff_ms);
-        Ok(self)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! {"metric":"up","job":"a","series_id":"-42","timestamp":"2026-11-20T00:00:15.000Z","value":1.0}
-//! └───────── same for a series: copied ──────────────────┘└──────── formatted ────────┘
+//! └──────── same for a series ───────────┘             └──────── formatted ────────┘
 //! ```
 //! - `series_id` is always a string: readers keep integers exactly only within ±2^53.
 //! - `value` is always there, `null` for a stale marker, `"NaN"`, `"Infinity"`, `"-Infinity"` for those.
@@ -10,12 +10,12 @@
 //! - `labels` is an object; keys that differ only in bytes that are not UTF-8 end up the same.
 
 mod compress;
+mod row;
 
 use std::cmp::{max, min};
 
 use tsdb_reader::Labels;
 use tsdb_reader::labels::METRIC_NAME;
-use tsdb_reader::samples::is_stale_nan;
 
 use super::labels::{TYPE_LABEL, UNIT_LABEL, push_labels};
 use super::part::PartFile;
@@ -24,9 +24,10 @@ use super::{Compression, EncodedBody, EncodedRows, Layout, OutputOptions, Sample
 use crate::columns::LabelColumn;
 use crate::rows::{SampleRows, SeriesRows};
 use crate::text::json;
-use crate::text::number::{push_f64, push_i64};
+use crate::text::number::push_i64;
 use crate::text::time::TimeWriter;
 use compress::{Segment, SegmentWriter, TextFile};
+use row::Row;
 
 /// Encodes slices as text.
 #[derive(Debug)]
@@ -86,8 +87,8 @@ impl NdjsonTables {
     }
 }
 
-/// Longest text of a row beyond what its series gives: two times, a float, and what stands around them.
-const MAX_ROW_TAIL_LEN: usize = 128;
+/// Longest text of a float and a start time, and what stands around them.
+const MAX_ROW_TAIL_LEN: usize = 96;
 
 /// Rows between two looks at how full the text is.
 const ROWS_PER_RESERVE: usize = 64;
@@ -113,7 +114,7 @@ impl NdjsonEncoder {
             samples: SegmentWriter::new(self.compression, self.level)?,
             series: SegmentWriter::new(self.compression, self.level)?,
             times: TimeWriter::new(),
-            prefix: Vec::new(),
+            row: Row::default(),
             labels: Vec::new(),
         };
         let (mut min_time_ms, mut max_time_ms) = (i64::MAX, i64::MIN);
@@ -151,39 +152,23 @@ impl NdjsonEncoder {
         series: &SeriesRows,
         samples: Samples<'_>,
     ) -> Result<(), SinkError> {
-        let Slice { samples: segment, times, prefix, labels, .. } = slice;
-        prefix.clear();
-        prefix.push(b'{');
-        self.push_identity(prefix, &series.labels);
-        if self.flat {
-            prefix.extend_from_slice(b"\"labels\":");
-            prefix.extend_from_slice(labels);
-            prefix.push(b',');
-        }
-        push_series_id(prefix, series.series_id);
-        prefix.extend_from_slice(b",\"timestamp\":\"");
-
+        let Slice { samples: segment, times, row, labels, .. } = slice;
+        row.begin(|out| {
+            self.push_identity(out, &series.labels);
+            if self.flat {
+                out.extend_from_slice(b"\"labels\":");
+                out.extend_from_slice(labels);
+                out.push(b',');
+            }
+            push_series_id(out, series.series_id);
+            out.push(b',');
+        });
         let mut starts_ms = samples.starts_ms.iter().copied();
-        for (times_ms, values) in
-            samples.times_ms.chunks(ROWS_PER_RESERVE).zip(samples.values.chunks(ROWS_PER_RESERVE))
-        {
-            segment.reserve(ROWS_PER_RESERVE * (prefix.len() + MAX_ROW_TAIL_LEN))?;
-            let out = &mut segment.text;
+        let chunks = samples.times_ms.chunks(ROWS_PER_RESERVE).zip(samples.values.chunks(ROWS_PER_RESERVE));
+        for (times_ms, values) in chunks {
+            segment.reserve(ROWS_PER_RESERVE * (row.head_len() + MAX_ROW_TAIL_LEN))?;
             for (&time_ms, &value) in times_ms.iter().zip(values) {
-                out.extend_from_slice(prefix);
-                times.push(out, time_ms);
-                out.extend_from_slice(b"\",\"value\":");
-                if is_stale_nan(value) {
-                    out.extend_from_slice(b"null");
-                } else {
-                    push_f64(out, value);
-                }
-                if let Some(start_ms) = starts_ms.next().filter(|&start_ms| start_ms != 0) {
-                    out.extend_from_slice(b",\"start_timestamp\":\"");
-                    times.push(out, start_ms);
-                    out.push(b'"');
-                }
-                out.extend_from_slice(b"}\n");
+                row.push(&mut segment.text, times, time_ms, value, starts_ms.next().unwrap_or_default());
             }
         }
         Ok(())
@@ -199,7 +184,7 @@ impl NdjsonEncoder {
     ) -> Result<(), SinkError> {
         let Slice { series: segment, times, labels, .. } = slice;
         // Metric, promoted labels and pairs are the labels again, up to three times their text.
-        segment.reserve(4 * labels.len() + 2 * MAX_ROW_TAIL_LEN)?;
+        segment.reserve(4 * labels.len() + 4 * MAX_ROW_TAIL_LEN)?;
         let out = &mut segment.text;
         out.push(b'{');
         push_series_id(out, series.series_id);
@@ -246,8 +231,7 @@ struct Slice {
     samples: SegmentWriter,
     series: SegmentWriter,
     times: TimeWriter,
-    /// What the rows of a series begin with.
-    prefix: Vec<u8>,
+    row: Row,
     /// Labels of a series as JSON.
     labels: Vec<u8>,
 }

@@ -41,8 +41,9 @@ use series::{EncodedSeries, PendingSeries, SeriesColumns, SeriesEncoder, SeriesG
 /// Rows of a row group of table `samples` where a slice has more than twice as many.
 const GROUP_ROWS: usize = 512 << 10;
 
-/// Rows of a page.
-const PAGE_ROWS: u32 = 64 << 10;
+/// Rows of a page: eight bytes each are the mebibyte that is usual for pages. The byte streams of such a page are as long
+/// as zstd's blocks, so that each stream gets tables of its own, and scrapes of one target repeat within a page.
+const PAGE_ROWS: u32 = 128 << 10;
 
 /// A slice as row groups.
 #[derive(Debug)]

@@ -114,3 +114,29 @@ fn a_folder_that_cannot_be_made_is_named() {
     let error = tables.append(encoder.encode(&special_rows()).unwrap()).unwrap_err();
     assert!(error.to_string().contains("samples/dt=2026-11-20"), "{error}");
 }
+
+#[test]
+fn encoders_are_shared_by_threads_and_what_they_make_is_passed_between_them() {
+    fn shared<T: Send + Sync>() {}
+    fn passed<T: Send>() {}
+    shared::<Encoder>();
+    passed::<EncodedRows>();
+    passed::<TableWriters>();
+    passed::<PartFile>();
+    let encoder = Encoder::new(OutputOptions::default()).unwrap();
+    let slices: Vec<_> = (1..5).map(|series| scraped_rows(series * 10, 50)).collect();
+    let dest = tempfile::tempdir().unwrap();
+    let mut tables =
+        TableWriters::new(&encoder, dest.path(), "dt=2026-11-20", "part-2026-11-20-0000-1a2b3c4d");
+    let encoded: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            slices.iter().map(|slice| scope.spawn(|| encoder.encode(slice).unwrap())).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    encoded.into_iter().for_each(|rows| tables.append(rows).unwrap());
+    for file in tables.finish().unwrap() {
+        file.publish().unwrap();
+    }
+    let in_turn = write(&OutputOptions::default(), &slices);
+    assert_eq!(files_below(dest.path()), files_below(in_turn.dest.path()));
+}

@@ -110,7 +110,7 @@ fn every_value_time_and_label_reads_back_under_every_option() {
 
 #[test]
 fn rows_of_many_pages_and_stale_markers_read_back() {
-    let slices = [scraped_rows(450, 480), scraped_rows(1, 200_000)];
+    let slices = [scraped_rows(450, 480), scraped_rows(1, 300_000)];
     for profile in [Profile::Bigquery, Profile::Compact] {
         let written = write(&options(Layout::Flat, profile), &slices);
         assert_holds(&written, Layout::Flat, &slices);
@@ -119,7 +119,7 @@ fn rows_of_many_pages_and_stale_markers_read_back() {
 
 #[test]
 fn series_of_one_sample_read_back_from_plain_pages() {
-    let slices = [scraped_rows(70_000, 1)];
+    let slices = [scraped_rows(140_000, 1)];
     let written = write(&options(Layout::Flat, Profile::Compact), &slices);
     assert_holds(&written, Layout::Flat, &slices);
     let metadata = metadata(&written.only_path("samples"));
@@ -135,7 +135,7 @@ fn series_of_one_sample_read_back_from_plain_pages() {
 
 #[test]
 fn start_timestamps_of_some_rows_read_back_over_many_pages() {
-    let mut rows = scraped_rows(10, 30_000);
+    let mut rows = scraped_rows(10, 40_000);
     rows.columns.start_times_ms =
         (0..rows.len()).map(|row| if row / 1000 % 3 == 0 { 0 } else { row as i64 / 777 }).collect();
     let slices = [rows];
@@ -192,7 +192,7 @@ fn pages(path: &Path, column: &str) -> Vec<(PageType, Encoding)> {
 #[test]
 fn pages_are_version_1_with_the_encodings_of_the_profile() {
     use Encoding::{BYTE_STREAM_SPLIT, DELTA_BINARY_PACKED, PLAIN, RLE_DICTIONARY};
-    let rows = scraped_rows(300, 480);
+    let rows = scraped_rows(600, 480);
     let dictionary = [
         (PageType::DICTIONARY_PAGE, PLAIN),
         (PageType::DATA_PAGE, RLE_DICTIONARY),
@@ -204,7 +204,7 @@ fn pages_are_version_1_with_the_encodings_of_the_profile() {
     {
         let written = write(&options(Layout::Flat, profile), std::slice::from_ref(&rows));
         let path = written.only_path("samples");
-        // 144,000 rows are three pages of 65,536.
+        // 288,000 rows are three pages of 131,072.
         for column in ["metric", "job", "labels", "series_id"] {
             assert_eq!(pages(&path, column), dictionary, "{column}");
         }
@@ -261,7 +261,7 @@ fn rows_are_declared_to_ascend_by_metric_unless_bytes_were_replaced_in_one() {
 
 #[test]
 fn the_page_index_bounds_every_page_of_metric_series_id_and_timestamp() {
-    let rows = scraped_rows(300, 480);
+    let rows = scraped_rows(600, 480);
     let written = write(&options(Layout::Star, Profile::Compact), std::slice::from_ref(&rows));
     let path = written.only_path("samples");
     let metadata = metadata(&path);
@@ -274,7 +274,7 @@ fn the_page_index_bounds_every_page_of_metric_series_id_and_timestamp() {
         let locations = index.offset_index(at).unwrap().page_locations();
         let starts: Vec<_> =
             locations.iter().map(|location| usize::try_from(location.first_row_index).unwrap()).collect();
-        assert_eq!(starts, [0, 65_536, 131_072], "{name}");
+        assert_eq!(starts, [0, 131_072, 262_144], "{name}");
         let page = |page: usize| starts[page]..starts.get(page + 1).copied().unwrap_or(rows.len());
         match (name.as_str(), index.column_index(at)) {
             ("series_id" | "timestamp", Some(ColumnIndexMetaData::INT64(bounds))) => {
@@ -305,11 +305,11 @@ fn the_page_index_bounds_every_page_of_metric_series_id_and_timestamp() {
     };
     assert_eq!(statistics("job").min_bytes_opt(), Some(&b"node"[..]));
     assert_eq!(statistics("job").max_bytes_opt(), Some(&b"other"[..]));
-    assert_eq!(statistics("lx_k8s_02eio_02fapp").null_count_opt(), Some(144_000));
+    assert_eq!(statistics("lx_k8s_02eio_02fapp").null_count_opt(), Some(288_000));
     let stale = rows.columns.values.iter().filter(|value| value.to_bits() == STALE_NAN_BITS).count();
     assert_eq!(statistics("value").null_count_opt(), Some(stale as u64));
     assert_eq!(statistics("value").min_bytes_opt(), None);
-    assert_eq!(statistics("start_timestamp").null_count_opt(), Some(144_000));
+    assert_eq!(statistics("start_timestamp").null_count_opt(), Some(288_000));
     let newest = times.iter().flatten().max().unwrap();
     assert_eq!(statistics("timestamp").max_bytes_opt(), Some(&newest.to_le_bytes()[..]));
 }

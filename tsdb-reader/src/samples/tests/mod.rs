@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
+use crate::chunks::{Chunk, Encoding};
 use crate::error::{DecodeError, DecodeErrorKind};
 use encode::Sample;
 
@@ -23,21 +24,23 @@ impl Float {
         }
     }
 
-    fn open(self, data: &[u8]) -> Result<FloatSamples<'_>, DecodeError> {
-        match self {
-            Xor => FloatSamples::xor(data, 0x100),
-            Xor2 => FloatSamples::xor2(data, 0x100),
-        }
+    fn chunk(self, data: &[u8]) -> Chunk {
+        let encoding = match self {
+            Xor => Encoding::Xor,
+            Xor2 => Encoding::Xor2,
+        };
+        Chunk::new(encoding, data.to_vec().into(), 1, 0x100)
     }
 
     /// The good samples and the error behind them, read both ways.
     fn decode(self, data: &[u8]) -> (Vec<Sample>, Option<DecodeError>) {
-        let opened = match self.open(data) {
+        let chunk = self.chunk(data);
+        let mut opened = match chunk.floats() {
             Ok(opened) => opened,
             Err(error) => return (Vec::new(), Some(error)),
         };
         let (mut samples, mut error) = (Vec::new(), None);
-        for sample in opened.clone() {
+        for sample in opened.by_ref() {
             assert_eq!(error, None, "a sample after an error");
             match sample {
                 Ok(s) => samples.push((s.timestamp_ms, s.start_timestamp_ms, s.value.to_bits())),
@@ -46,7 +49,8 @@ impl Float {
         }
 
         let mut columns = FloatColumns::default();
-        assert_eq!(opened.append_to(&mut columns).err(), error);
+        assert!(opened.next().is_none());
+        assert_eq!(chunk.append_to(&mut columns).err(), error);
         assert_eq!(columns.values.len(), columns.len());
         if samples.iter().all(|sample| sample.1 == 0) {
             assert!(columns.start_times_ms.is_empty());
@@ -203,20 +207,20 @@ fn start_times_are_padded_around_the_chunk_that_has_them() {
     let started: Vec<Sample> = (0..3).map(|i| (i, 5, 7)).collect();
     let mut columns = FloatColumns::default();
     let mut append = |data: &[u8], expected: &[i64]| {
-        FloatSamples::xor2(data, 0).unwrap().append_to(&mut columns).unwrap();
+        Xor2.chunk(data).append_to(&mut columns).unwrap();
         assert_eq!(columns.start_times_ms, expected);
     };
     append(&encode::xor2(&plain), &[]);
     append(&encode::xor2(&started), &[0, 0, 0, 5, 5, 5]);
     append(&encode::xor2(&plain), &[0, 0, 0, 5, 5, 5, 0, 0, 0]);
-    FloatSamples::xor(&encode::xor(&plain), 0).unwrap().append_to(&mut columns).unwrap();
+    Xor.chunk(&encode::xor(&plain)).append_to(&mut columns).unwrap();
     assert_eq!(columns.start_times_ms.len(), 12);
 }
 
 #[test]
 fn huge_count_over_little_data_reserves_little() {
     let mut columns = FloatColumns::default();
-    assert!(FloatSamples::xor(&[0xff; 4], 0).unwrap().append_to(&mut columns).is_err());
+    assert!(Xor.chunk(&[0xff; 4]).append_to(&mut columns).is_err());
     assert!(columns.times_ms.capacity() <= 64);
 }
 

@@ -1,0 +1,9 @@
+//! How fast XOR chunks decode. See `decode.rs`.
+
+use std::error::Error;
+
+mod decode;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    decode::main(decode::Floats::Xor)
+}
