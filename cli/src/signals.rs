@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 
 /// What a signal asks for.
@@ -28,6 +28,8 @@ impl Stop {
                 usize::try_from(signal).unwrap_or_default(),
             )?;
         }
+        // A limit on file sizes is an error of the write that meets it, not the end of the process.
+        flag::register(SIGXFSZ, Arc::default())?;
         Ok(stop)
     }
 
