@@ -583,6 +583,7 @@ fn a_worker_that_panics_ends_the_run_instead_of_hanging_it() {
             _ => Ok(()),
         },
         threads: 3,
+        rows_per_slice: 1000,
         slices_in_flight: 7,
         progress: &progress,
         stop: &stop,
