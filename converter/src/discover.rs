@@ -263,7 +263,8 @@ fn open(folder: &Path, location: &str) -> Result<Block, Unreadable> {
     let source = LocalSource::open(folder).map_err(|error| unreadable(None, &error.to_string()))?;
     let source = Arc::new(source) as Arc<dyn Source>;
     let meta = read_meta(source.as_ref()).map_err(|error| unreadable(None, &error_chain(&error)))?;
-    Block::with_meta(source, meta.clone()).map_err(|error| unreadable(Some(Box::new(meta)), &error_chain(&error)))
+    Block::with_meta(source, meta.clone())
+        .map_err(|error| unreadable(Some(Box::new(meta)), &error_chain(&error)))
 }
 
 /// Reads what every use of a block needs.

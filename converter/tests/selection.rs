@@ -1,6 +1,6 @@
 //! What is selected and how labels are shaped: matchers, time ranges, labels, shards, and the order of rows.
 
-#![allow(missing_docs, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod common;
 
