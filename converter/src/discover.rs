@@ -73,7 +73,7 @@ pub struct Discovery {
 /// A block that cannot be opened.
 struct Unreadable {
     /// What it says about itself, if that much can be read.
-    meta: Option<BlockMeta>,
+    meta: Option<Box<BlockMeta>>,
     finding: Finding,
 }
 
@@ -97,7 +97,7 @@ pub fn discover(sources: &[PathBuf]) -> Result<Discovery, DiscoverError> {
         for (ulid, error) in unreadable {
             if let Some(Found { location, block }) = found.remove(&ulid) {
                 let finding = unreadable_block(location, &error_chain(&error));
-                broken.push(Unreadable { meta: Some(block.meta().clone()), finding });
+                broken.push(Unreadable { meta: Some(Box::new(block.meta().clone())), finding });
             }
         }
     };
@@ -263,7 +263,8 @@ fn open(folder: &Path, location: &str) -> Result<Block, Unreadable> {
     let source = LocalSource::open(folder).map_err(|error| unreadable(None, &error.to_string()))?;
     let source = Arc::new(source) as Arc<dyn Source>;
     let meta = read_meta(source.as_ref()).map_err(|error| unreadable(None, &error_chain(&error)))?;
-    Block::with_meta(source, meta.clone()).map_err(|error| unreadable(Some(meta), &error_chain(&error)))
+    Block::with_meta(source, meta.clone())
+        .map_err(|error| unreadable(Some(Box::new(meta)), &error_chain(&error)))
 }
 
 /// Reads what every use of a block needs.
@@ -285,7 +286,7 @@ fn unless_held_by(found: &BTreeMap<Ulid, Found>, unreadable: Unreadable) -> Find
     let Unreadable { meta: Some(meta), finding } = unreadable else { return unreadable.finding };
     let (name, message) = match found.get(&meta.ulid) {
         Some(same) => ("repeated-block", format!("unreadable, and the same block as {}", same.location)),
-        None => match superseded(metas(found).chain([&meta])).get(&meta.ulid) {
+        None => match superseded(metas(found).chain([meta.as_ref()])).get(&meta.ulid) {
             Some(by) => (
                 "superseded-block",
                 format!("unreadable, and superseded by block {by}, which holds its samples"),

@@ -1,6 +1,6 @@
 //! DEST: what a run refuses, what a rerun leaves alone, and what a killed one leaves behind.
 
-#![allow(missing_docs, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod common;
 

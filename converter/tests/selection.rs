@@ -1,6 +1,6 @@
 //! What is selected and how labels are shaped: matchers, time ranges, labels, shards, and the order of rows.
 
-#![allow(missing_docs, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod common;
 
@@ -63,9 +63,12 @@ fn matching(selectors: &[&str]) -> ConvertOptions {
 
 // Selectors.
 
+/// What a selector should select.
+type Wanted = fn(&Labels) -> bool;
+
 #[test]
 fn a_selector_selects_by_any_label() {
-    let cases: [(&str, fn(&Labels) -> bool); 6] = [
+    let cases: [(&str, Wanted); 6] = [
         ("up", |at| value(at, "__name__") == "up"),
         (r#"{job="sensors"}"#, |at| value(at, "job") == "sensors"),
         (r#"{job=~"s.*", room!="cellar"}"#, |at| {
@@ -104,7 +107,7 @@ fn a_selector_that_selects_nothing_gives_no_rows_and_no_complaint() {
 
 #[test]
 fn selectors_see_external_labels_and_not_what_they_override() {
-    let cases: [(&str, fn(&Labels) -> bool); 4] = [
+    let cases: [(&str, Wanted); 4] = [
         (r#"{cluster="a"}"#, |at| value(at, "cluster") == "a"),
         (r#"{cluster=""}"#, |at| value(at, "cluster").is_empty()),
         (r#"{region="eu", cluster!="a"}"#, |at| value(at, "region") == "eu" && value(at, "cluster") != "a"),
