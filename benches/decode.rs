@@ -27,6 +27,7 @@ mod encode;
 
 /// Which encoding a bench is about.
 #[derive(Clone, Copy)]
+#[expect(dead_code, reason = "each bench is about one of them")]
 pub enum Floats {
     /// Encoding 1.
     Xor,

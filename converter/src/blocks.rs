@@ -111,6 +111,12 @@ impl OpenBlock {
         block.meta().thanos.as_ref().map(|thanos| external_labels(&thanos.labels)).unwrap_or_default()
     }
 
+    /// Samples of a chunk on average, by meta.json: never 0, and no more than a header can promise.
+    pub fn samples_per_chunk(&self) -> u64 {
+        let stats = &self.block.meta().stats;
+        stats.num_samples.checked_div(stats.num_chunks).unwrap_or(120).clamp(1, u16::MAX.into())
+    }
+
     /// True when all series are read.
     pub fn is_whole(&self) -> bool {
         self.selected.is_none()

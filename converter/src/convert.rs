@@ -28,7 +28,7 @@ use crate::schema::{Table, TableSchema};
 use crate::series::{SeriesError, Walk};
 use crate::sink::{Encoder, FORMAT_VERSION, SinkError};
 use crate::time::{TimeBounds, display_time};
-use crate::unit::identity;
+use crate::unit::{identity, rows_per_slice};
 
 /// What one slice may hold while it is merged and encoded, by measurement, rounded up.
 const SLICE_BYTES: u64 = 56 << 20;
@@ -277,8 +277,8 @@ pub(crate) struct DoneUnits {
     pub records: Vec<UnitRecord>,
     /// How many ended how.
     pub counts: UnitCounts,
-    /// Units that are kept as they were.
-    pub frozen: Vec<String>,
+    /// Units that are kept as they were, with what could not be read for them this time.
+    pub frozen: Vec<(String, Findings)>,
 }
 
 /// Converts and commits those of `units` that DEST does not have yet; `before` is what it has.
@@ -304,17 +304,17 @@ pub(crate) fn run_units(
             _ => to_do.push(unit),
         }
     }
-    let committed: Mutex<Vec<(UnitRecord, bool)>> = Mutex::new(Vec::new());
+    let committed: Mutex<Vec<(UnitRecord, Option<Findings>)>> = Mutex::new(Vec::new());
     let commit = |unit: &Unit, mut output: UnitOutput| -> Result<(), ConvertError> {
         let old = before.get(&unit.unit);
         let (record, frozen) = match old {
             Some(old) if old.shrinks_to(&output.tally) => {
                 dest.mark_frozen(unit)?;
-                (old.clone(), true)
+                (old.clone(), Some(output.findings))
             }
             _ => {
                 let UnitOutput { parts, tally, findings, .. } = output;
-                (dest.commit(unit, parts, tally, findings, &mut output.identities)?, false)
+                (dest.commit(unit, parts, tally, findings, &mut output.identities)?, None)
             }
         };
         committed.lock().unwrap_or_else(PoisonError::into_inner).push((record, frozen));
@@ -339,6 +339,7 @@ pub(crate) fn run_units(
         folder: &|unit| options.partition_by.folder(&unit.partition),
         commit: &commit,
         threads: run.threads.clamp(1, slices_in_flight),
+        rows_per_slice: rows_per_slice(options.output.format),
         slices_in_flight,
         progress,
         stop,
@@ -347,11 +348,12 @@ pub(crate) fn run_units(
 
     let mut frozen_units = Vec::new();
     for (record, frozen) in committed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        if frozen {
-            counts.frozen += 1;
-            frozen_units.push(record.unit.clone());
-        } else {
-            counts.done += 1;
+        match frozen {
+            Some(findings) => {
+                counts.frozen += 1;
+                frozen_units.push((record.unit.clone(), findings));
+            }
+            None => counts.done += 1,
         }
         of_run.insert(record.unit.clone(), record);
     }
@@ -366,9 +368,10 @@ pub(crate) fn report(
     all_units: bool,
 ) -> Report {
     let mut findings = planned.findings.clone();
-    for unit in &done.frozen {
+    for (unit, of_unit) in done.frozen {
         let message = "the input holds fewer samples than what is published, so the published unit stays";
         findings.push(Finding::new(Severity::Note, "frozen-unit", unit, message));
+        findings.append(of_unit);
     }
     let reads_all = options.selectors.is_empty() && planned.asked == TimeBounds::ALL;
     let scope = Scope { reads_all, all_units };

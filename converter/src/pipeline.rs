@@ -60,6 +60,8 @@ pub struct Work<'a> {
     pub commit: &'a (dyn Fn(&Unit, UnitOutput) -> Result<(), ConvertError> + Sync),
     /// Workers.
     pub threads: usize,
+    /// Rows that slices are cut at, about.
+    pub rows_per_slice: u64,
     /// Slices held at once.
     pub slices_in_flight: usize,
     /// Told while units run.
@@ -118,7 +120,7 @@ struct State<'a> {
 }
 
 enum Step<'a> {
-    Append(u64, &'a Unit, Writer, EncodedSlice, bool),
+    Append(u64, &'a Unit, Box<(Writer, EncodedSlice)>, bool),
     Cut(u64, usize, Wanted, SeriesMerge<'a, Keep<'a>>),
     Begin(u64, &'a Unit, BTreeSet<usize>),
     Wait,
@@ -175,7 +177,7 @@ impl<'a> Pool<'a> {
             }
             drop(state);
             let failed = match step {
-                Step::Append(id, unit, writer, slice, last) => self.append(id, unit, writer, slice, last),
+                Step::Append(id, unit, both, last) => self.append(id, unit, *both, last),
                 Step::Cut(id, index, wanted, merge) => self.cut(id, index, wanted, merge, &mut rows),
                 Step::Begin(id, unit, must_sort) => self.begin(id, unit, &must_sort),
                 Step::Exit => {
@@ -210,7 +212,7 @@ impl<'a> Pool<'a> {
                 let last = all_cut && active.appended + usize::from(next) == active.slices;
                 state.slices_in_flight -= usize::from(next);
                 active.appended += usize::from(next);
-                return Step::Append(active.id, active.unit, writer, slice, last);
+                return Step::Append(active.id, active.unit, Box::new((writer, slice)), last);
             }
         }
         if state.slices_in_flight < self.work.slices_in_flight {
@@ -294,7 +296,7 @@ impl<'a> Pool<'a> {
         mut merge: SeriesMerge<'a, Keep<'a>>,
         rows: &mut SampleRows,
     ) -> Result<(), ConvertError> {
-        let cut = match next_slice(index, &mut merge) {
+        let cut = match next_slice(index, &mut merge, self.work.blocks, self.work.rows_per_slice) {
             Ok(cut) => cut,
             Err(error) => {
                 self.lock().slices_in_flight -= 1;
@@ -346,8 +348,7 @@ impl<'a> Pool<'a> {
         &self,
         id: u64,
         unit: &'a Unit,
-        mut writer: Writer,
-        slice: EncodedSlice,
+        (mut writer, slice): (Writer, EncodedSlice),
         last: bool,
     ) -> Result<(), ConvertError> {
         writer.output.tally.add(&slice.tally);

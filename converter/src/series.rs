@@ -273,6 +273,7 @@ impl<'a, K: FnMut(&OpenBlock, &ChunkMeta) -> bool> SeriesMerge<'a, K> {
     }
 
     /// The next series; none at the end.
+    #[expect(clippy::should_implement_trait, reason = "an error ends the walk: no Iterator")]
     pub fn next(&mut self) -> Result<Option<MergedSeries>, SeriesError> {
         let Some(Reverse((key, at))) = self.heap.pop() else { return Ok(None) };
         let Some(head) = self.cursors.get_mut(at).and_then(|cursor| cursor.head.take()) else {

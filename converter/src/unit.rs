@@ -11,14 +11,11 @@ use crate::finding::Findings;
 use crate::merge::{Merger, Wanted};
 use crate::rows::{SampleRows, SeriesRows};
 use crate::series::{MergedSeries, SeriesError, SeriesMerge};
-use crate::sink::{EncodedRows, Encoder, SinkError};
+use crate::sink::{EncodedRows, Encoder, Format, SinkError};
 use crate::tally::Tally;
 
-/// Chunks of a slice. Prometheus cuts a chunk at 120 samples, so a full slice is a row group of about 512 Ki rows.
-pub const CHUNKS_PER_SLICE: usize = 4370;
-
-/// Rows after which a slice is encoded in parts: chunks of other writers may hold 65,535 samples.
-const ROWS_PER_PART: usize = 1 << 20;
+/// Series of a slice at most: their labels are held while it is encoded.
+const SERIES_PER_SLICE: usize = 1 << 16;
 
 /// Seed of the second hash, which tells a collision of `series_id` from the same series.
 const CHECK_SEED: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -32,15 +29,34 @@ pub struct Slice {
     pub series: Vec<MergedSeries>,
 }
 
-/// Cuts the next slice off `merge`; none at the end.
-pub fn next_slice<K>(index: usize, merge: &mut SeriesMerge<'_, K>) -> Result<Option<Slice>, SeriesError>
+/// Rows that a slice of this format is cut at, about: a Parquet row group, or as much text as is held at once.
+pub fn rows_per_slice(format: Format) -> u64 {
+    match format {
+        Format::Parquet => 1 << 19,
+        Format::Ndjson => 1 << 16,
+    }
+}
+
+/// Cuts the next slice off `merge`, about `rows` long; none at the end.
+///
+/// The rows of a chunk are taken to be as many as chunks of its block hold on average: to know better, the chunks
+/// would have to be read here.
+pub fn next_slice<K>(
+    index: usize,
+    merge: &mut SeriesMerge<'_, K>,
+    blocks: &[OpenBlock],
+    rows: u64,
+) -> Result<Option<Slice>, SeriesError>
 where
     K: FnMut(&OpenBlock, &tsdb_reader::index::ChunkMeta) -> bool,
 {
-    let (mut series, mut chunks) = (Vec::new(), 0);
-    while chunks < CHUNKS_PER_SLICE {
+    let (mut series, mut expected) = (Vec::new(), 0);
+    while expected < rows && series.len() < SERIES_PER_SLICE {
         let Some(next) = merge.next()? else { break };
-        chunks += next.members.iter().map(|member| member.chunks.len()).sum::<usize>();
+        for member in &next.members {
+            let per_chunk = blocks.get(member.block).map_or(1, OpenBlock::samples_per_chunk);
+            expected += member.chunks.len() as u64 * per_chunk;
+        }
         series.push(next);
     }
     Ok((!series.is_empty()).then_some(Slice { index, series }))
@@ -73,6 +89,8 @@ pub fn encode_slice(
     let mut merger = Merger::new(blocks, wanted);
     let mut done = EncodedSlice::default();
     let mut merged_series = 0;
+    // Chunks may hold more than the average: then the slice is encoded in parts.
+    let rows_per_part = 2 * rows_per_slice(encoder.options().format);
     rows.clear();
     for series in slice.series {
         if merger.append(&series.members, &mut rows.columns) == 0 {
@@ -86,7 +104,7 @@ pub fn encode_slice(
             series_id: identity.0,
             end: rows.columns.len(),
         });
-        if rows.len() >= ROWS_PER_PART {
+        if rows.len() as u64 >= rows_per_part {
             done.encoded.push(encoder.encode(rows)?);
             rows.clear();
         }

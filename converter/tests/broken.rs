@@ -1,6 +1,6 @@
 //! Every damaged folder of `fixtures/broken`: what is sound in it is converted, what is not is named.
 
-#![allow(missing_docs, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod common;
 

@@ -1,7 +1,7 @@
 //! Blocks cut short at every length, and with flipped bits: a conversion gives the true samples, or says what is
 //! missing. It never panics, hangs, or invents a sample.
 
-#![allow(missing_docs, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! Every fixture, converted, equals what the reference reads from it.
 
-#![allow(missing_docs, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod common;
 

@@ -1,5 +1,7 @@
 //! `check`: everything that must hold.
 
+use std::fs;
+
 use crate::run::{Done, cargo, command, python, root, run, target};
 use crate::{fixtures, fuzz};
 
@@ -20,5 +22,29 @@ fn readers() -> Done {
     let python = python()?;
     let promblock = target().join("debug/promblock").to_string_lossy().into_owned();
     let fixtures = root().join("fixtures").to_string_lossy().into_owned();
-    run(&mut command(python, &["cli/tests/readers/readers.py", &promblock, &fixtures]))
+    run(&mut command(&python, &["cli/tests/readers/readers.py", &promblock, &fixtures]))?;
+    // The SQL of the BigQuery kit, on the snapshot.
+    let snapshot = snapshot()?;
+    for flags in
+        [&["--layout", "star"][..], &["--layout", "flat"], &["--format", "ndjson", "--partition-by", "hour"]]
+    {
+        let dest = target().join("check");
+        if dest.exists() {
+            fs::remove_dir_all(&dest).map_err(|error| format!("{}: {error}", dest.display()))?;
+        }
+        let dest = dest.to_string_lossy().into_owned();
+        run(command(&promblock, &["convert", "--quiet", &snapshot, "--to", &dest]).args(flags))?;
+        run(&mut command(&python, &["converter/tests/bigquery/duckdb_views.py", &dest]))?;
+    }
+    Ok(())
+}
+
+/// The folder of the snapshot that is shipped.
+pub fn snapshot() -> Done<String> {
+    let mut entries = fs::read_dir(root().join("fixtures/snapshot")).map_err(|error| error.to_string())?;
+    let snapshot =
+        entries.find_map(|entry| entry.ok().map(|entry| entry.path()).filter(|path| path.is_dir()));
+    snapshot
+        .map(|path| path.to_string_lossy().into_owned())
+        .ok_or_else(|| "fixtures/snapshot is empty".into())
 }

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use crate::run::{Done, cargo, command, python, root, run, say, target};
+use crate::check::snapshot;
+use crate::run::{Done, cargo, command, python, run, say, target};
 
 /// Converts the shipped snapshot with a release build and queries the result with DuckDB.
 pub fn demo() -> Done {
@@ -14,11 +15,7 @@ pub fn demo() -> Done {
     }
     let promblock = target().join("release/promblock");
     let out = out.to_string_lossy().into_owned();
-    let snapshot = fs::read_dir(root().join("fixtures/snapshot"))
-        .ok()
-        .and_then(|mut entries| entries.next()?.ok())
-        .map(|entry| entry.path().to_string_lossy().into_owned())
-        .ok_or("fixtures/snapshot is empty")?;
+    let snapshot = snapshot()?;
     run(&mut command(promblock, &["convert", &snapshot, "--to", &out]))?;
     say("\nThe same, seen by DuckDB:");
     run(&mut command(python, &["cli/tests/readers/demo.py", &out]))

@@ -41,7 +41,7 @@ fn write_seeds(seeds: &Path) -> Done {
             ("meta.json", &["meta"][..]),
             ("index", &["index", "postings"][..]),
             ("tombstones", &["tombstones"][..]),
-            ("chunks/000001", &["segment", "xor", "xor2"][..]),
+            ("chunks/000001", &["chunk_entry", "xor", "xor2"][..]),
         ] {
             let Ok(bytes) = fs::read(block.join(file)) else { continue };
             for target in targets {

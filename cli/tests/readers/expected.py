@@ -55,10 +55,6 @@ class Expected:
     series: list[Series]
     blocks: list[dict]
 
-    @property
-    def is_superseding(self) -> bool:
-        return any(block.get("superseded") or block.get("resolution_ms") for block in self.blocks)
-
     def with_label(self, name: str, value: str) -> "Expected":
         """As `--add-label` makes it."""
         added = (name.encode(), value.encode())
@@ -174,7 +170,7 @@ def tables(expected: Expected, by: str, label_columns: list[tuple[str, str]], fl
 
     counts = [len(part.rows) for part in parts]
     owners = pa.array(np.repeat(np.arange(len(parts)), counts), pa.int64())
-    rows = lambda name: pa.array(  # noqa: E731
+    rows = lambda name: pa.array(
         np.concatenate([getattr(part.series, name)[part.rows] for part in parts] or [np.array([], np.int64)])
     )
     bits, starts = rows("bits").cast(pa.uint64()), rows("starts").cast(pa.int64())
@@ -207,7 +203,8 @@ def _parts(expected: Expected, by: str, histograms: bool) -> tuple[list[Part], i
         keys = partition_keys(series.times[rows], by)
         histogram_keys = partition_keys(series.histogram_times, by) if histograms else np.array([], dtype=object)
         for key in sorted({*keys, *histogram_keys}):
-            own, own_histograms = rows[keys == key], series.histogram_times[: len(histogram_keys)][histogram_keys == key]
+            own = rows[keys == key]
+            own_histograms = series.histogram_times[: len(histogram_keys)][histogram_keys == key]
             times = np.concatenate([series.times[own], own_histograms])
             parts.append(Part(key, series, own, len(own_histograms), int(times.min()), int(times.max())))
     parts.sort(key=lambda part: (part.key, part.series.order))
@@ -217,7 +214,7 @@ def _parts(expected: Expected, by: str, histograms: bool) -> tuple[list[Part], i
 def _columns(parts: list[Part], label_columns: list[tuple[str, str]]) -> dict[str, pa.Array]:
     """The columns of table `series`."""
     labels = [dict(part.series.labels) for part in parts]
-    text = lambda name: pa.array([_text(of.get(name)) for of in labels], pa.string())  # noqa: E731
+    text = lambda name: pa.array([_text(of.get(name)) for of in labels], pa.string())
     pairs = [
         [(_text(name), _text(value)) for name, value in part.series.labels if name != b"__name__"] for part in parts
     ]

@@ -22,7 +22,7 @@ COLUMN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,299}")
 RESERVED = (
     "_table_", "_file_", "_partition", "_row_timestamp", "__root__", "_colidentifier",
     "_change_sequence_number", "_change_type", "_change_timestamp",
-)  # fmt: skip
+)
 
 
 def check_names(table: str, names: list[str]) -> None:

@@ -23,17 +23,17 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 os.environ.update(POLARS_MAX_THREADS="1", PYTHONDONTWRITEBYTECODE="1", TZ="Asia/Kathmandu")
 
-import duckdb  # noqa: E402
-import numpy as np  # noqa: E402
-import polars as pl  # noqa: E402
-import pyarrow as pa  # noqa: E402
-import pyarrow.dataset  # noqa: E402
-import zstandard  # noqa: E402
+import duckdb
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.dataset
+import zstandard
 
-import expected  # noqa: E402
-import parquet_facts  # noqa: E402
-import tables  # noqa: E402
-from tables import Mismatch, comparable, same, same_rows  # noqa: E402
+import expected
+import parquet_facts
+import tables
+from tables import Mismatch, comparable, same, same_rows
 
 REFUSED = "hash_collision"
 SNAPSHOT = "snapshot"
@@ -53,7 +53,7 @@ class Cell:
     label_columns: bool = False
     stale_markers: str = "keep"
     add_label: str = ""
-    small_files: bool = False
+    shards: bool = False
     fixtures: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -64,7 +64,7 @@ class Cell:
         words += ["label columns"] if self.label_columns else []
         words += ["stale markers dropped"] if self.stale_markers == "drop" else []
         words += ["label added"] if self.add_label else []
-        words += ["shards and small files"] if self.small_files else []
+        words += ["3 shards"] if self.shards else []
         return ", ".join(words)
 
     def flags(self, names: list[str]) -> list[str]:
@@ -76,21 +76,21 @@ class Cell:
     def shaping_flags(self) -> list[str]:
         flags = ["--partition-by", self.partition_by, "--stale-markers", self.stale_markers]
         flags += ["--add-label", self.add_label] if self.add_label else []
-        flags += ["--shards", "3"] if self.small_files else []
+        flags += ["--shards", "3"] if self.shards else []
         return flags
-
-    @property
-    def target_flags(self) -> list[str]:
-        return ["--target-file-size", "1KiB"] if self.small_files else []
 
 
 # Fixtures whose label names are no plain column names, or whose series lack some.
-NAMES = ("reserved_labels", "label_case", "utf8_names", "odd_values", "many_labels", "labels_before_name", "consecutive",
-         "no_metric_name", "invalid_names", "external_labels", "many_series", SNAPSHOT)  # fmt: skip
+NAMES = (
+    "reserved_labels", "label_case", "utf8_names", "odd_values", "many_labels", "labels_before_name", "consecutive",
+    "no_metric_name", "invalid_names", "external_labels", "many_series", SNAPSHOT,
+)
 DATES = ("midnight", "long_span", "times_around_zero", "extreme_times", "stale_markers")
-TEXTS = ("special_values", "nan_payloads", "odd_values", "utf8_names", "midnight", "long_value", "extreme_times", SNAPSHOT)
+TEXTS = (
+    "special_values", "nan_payloads", "odd_values", "utf8_names", "midnight", "long_value", "extreme_times", SNAPSHOT,
+)
 LABELS = ("no_metric_name", "labels_before_name", "external_labels", "invalid_names")
-FILES = ("many_series", "labels_before_name", "no_metric_name", "midnight", "many_values", "chunk_max", SNAPSHOT)
+SHARDS = ("many_series", "labels_before_name", "no_metric_name", "midnight", "many_values", "chunk_max", SNAPSHOT)
 CELLS = [
     *(Cell(layout=layout, profile=profile) for layout in ("star", "flat") for profile in ("bigquery", "compact")),
     *(Cell("ndjson", layout, compression="none") for layout in ("star", "flat")),
@@ -106,8 +106,8 @@ CELLS = [
     *(Cell("ndjson", "flat", compression="gzip", partition_by=by, fixtures=DATES) for by in ("hour", "month", "none")),
     Cell(stale_markers="drop", fixtures=("stale_markers", "nan_payloads", "overlap_conflict")),
     Cell(add_label="Zone=b", fixtures=LABELS),
-    Cell(small_files=True, fixtures=FILES),
-    Cell("ndjson", "flat", compression="none", small_files=True, fixtures=FILES),
+    Cell(shards=True, fixtures=SHARDS),
+    Cell("ndjson", "flat", compression="none", shards=True, fixtures=SHARDS),
 ]
 
 
@@ -136,8 +136,9 @@ class Output:
 
     def check_manifest(self, wanted: expected.Tables) -> None:
         """Every file is listed, and is as it is listed."""
-        below = lambda folder: {str(p.relative_to(self.root)) for p in (self.root / folder).rglob("*") if p.is_file()}  # noqa: E731
-        found = set().union(*(below(folder.name) for folder in self.root.iterdir() if folder.name != "_promblock"))
+        folders = [folder for folder in self.root.iterdir() if folder.name != "_promblock"]
+        paths = (path for folder in folders for path in folder.rglob("*") if path.is_file())
+        found = {str(path.relative_to(self.root)) for path in paths}
         same("files", found, {file["path"] for _, file in self.files})
         written = sum(unit["tally"]["written"] for unit in self.manifest["units"])
         rows = sum(file["rows"] for _, file in self.files if file["table"] in ("samples", "histograms"))
@@ -250,7 +251,8 @@ def check_queries(output: Output, wanted: expected.Tables, db) -> None:
     found = db.execute(f"""
         SELECT count(*), count(*) - count(value), count_if(isnan(value)), count_if(isinf(value)),
                count_if(abs(value) < 1e15), count(DISTINCT series_id),
-               {'count(DISTINCT dt)' if hive else 0}, count_if({day}), coalesce(sum(value) FILTER (abs(value) < 1e15), 0)
+               {'count(DISTINCT dt)' if hive else 0}, count_if({day}),
+               coalesce(sum(value) FILTER (abs(value) < 1e15), 0)
         FROM {source}""").fetchall()[0]
     same("facts of samples by DuckDB", dict(zip(facts, found)), facts)
     same("sum of values by DuckDB", math.isclose(found[-1], total, rel_tol=1e-9, abs_tol=1e-3), True)
@@ -331,8 +333,8 @@ class Fixture:
         """Converts to one form and checks it; the rows of samples."""
         names = self.expected.label_names() if cell.label_columns else []
         with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
-            flags = [*cell.flags(names), *cell.target_flags]
-            run = promblock(self.program, "convert", str(self.source), "--to", f"{folder}/out", *flags, *cell.shaping_flags())
+            flags = [*cell.flags(names), *cell.shaping_flags()]
+            run = promblock(self.program, "convert", str(self.source), "--to", f"{folder}/out", *flags)
             if run.returncode not in (0, 1):
                 raise Mismatch(f"convert: exit {run.returncode}: {run.stderr.decode()}")
             output = Output(Path(folder) / "out", cell)
@@ -363,10 +365,10 @@ class Fixture:
         same("samples lost for their time", times, wanted.unwritable)
         same("histograms lost", sum(lost.values()), 0 if "histograms" in output.tables else wanted.histograms)
         same("exit of convert", run.returncode, 1 if times + sum(lost.values()) else 0)
-        read = {block["ulid"]: block["samples"] for block in self.expected.blocks if not block.get("superseded")
-                and not block.get("resolution_ms")}  # fmt: skip
-        found = {block["ulid"]: block["read"] for block in output.manifest["blocks"]}
-        same("samples read, by block", {u: n for u, n in found.items() if n}, {u: n for u, n in read.items() if n})
+        raw = (of for of in self.expected.blocks if not of.get("superseded") and not of.get("resolution_ms"))
+        read = {block["ulid"]: block["samples"] for block in raw if block["samples"]}
+        found = {block["ulid"]: block["read"] for block in output.manifest["blocks"] if block["read"]}
+        same("samples read, by block", found, read)
 
 
 def load_snapshot(program: str, fixtures: Path, source: Path, scratch: Path) -> expected.Expected:
@@ -399,7 +401,8 @@ def load_snapshot(program: str, fixtures: Path, source: Path, scratch: Path) -> 
             bits[at] = expected.STALE_BITS if is_stale else ORDINARY_NAN_BITS
         series.append(found)
     # Were a marker none in the text, fewer would be left here.
-    same("stale markers that are NaN in the dump", sum(int((s.bits == expected.STALE_BITS).sum()) for s in series), len(stale))
+    is_nan = sum(int((of.bits == expected.STALE_BITS).sum()) for of in series)
+    same("stale markers that are NaN in the dump", is_nan, len(stale))
     return expected.Expected(series, facts["blocks"])
 
 
@@ -473,7 +476,7 @@ def main() -> int:
     start, shm = time.monotonic(), "/dev/shm"
     with tempfile.TemporaryDirectory(dir=shm if os.access(shm, os.W_OK) else None, prefix="promblock-") as scratch:
         # The largest first, so that both workers end together.
-        size = lambda name: (fixtures / f"expected/{name}.ndjson").stat().st_size  # noqa: E731
+        size = lambda name: (fixtures / f"expected/{name}.ndjson").stat().st_size
         names = sorted((path.name for path in (fixtures / "blocks").iterdir()), key=size, reverse=True)
         names = [SNAPSHOT, "chunk_max", *(name for name in names if name != "chunk_max")]
         names = sys.argv[3:] or names

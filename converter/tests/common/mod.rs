@@ -1,7 +1,7 @@
 //! What the integration tests share: fixtures, their expected samples, and a conversion in one call.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
-#![allow(missing_docs, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::collections::BTreeMap;
 use std::fs;

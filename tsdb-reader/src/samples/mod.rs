@@ -58,14 +58,25 @@ impl FloatColumns {
         self.times_ms.is_empty()
     }
 
-    /// Brings `start_times_ms` up to the samples from `start` on, which have these start timestamps, or none.
-    pub(crate) fn append_start_times(&mut self, start: usize, start_times_ms: &[i64]) {
-        if self.start_times_ms.is_empty() && start_times_ms.iter().all(|&start_time_ms| start_time_ms == 0) {
-            return;
+    fn push(&mut self, sample: FloatSample) {
+        self.set_start_time(self.len(), sample.start_timestamp_ms);
+        self.times_ms.push(sample.timestamp_ms);
+        self.values.push(sample.value);
+    }
+
+    /// Takes the start timestamp of sample `place`, in ascending order. Those left out are 0.
+    fn set_start_time(&mut self, place: usize, start_time_ms: i64) {
+        if start_time_ms != 0 {
+            self.start_times_ms.resize(place, 0);
+            self.start_times_ms.push(start_time_ms);
         }
-        self.start_times_ms.resize(start, 0);
-        self.start_times_ms.extend_from_slice(start_times_ms);
-        self.start_times_ms.resize(self.times_ms.len(), 0);
+    }
+
+    /// Makes the start timestamps as many as the samples, when there are any.
+    fn pad_start_times(&mut self) {
+        if !self.start_times_ms.is_empty() {
+            self.start_times_ms.resize(self.times_ms.len(), 0);
+        }
     }
 
     /// Removes all samples, keeps the memory.

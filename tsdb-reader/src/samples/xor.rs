@@ -11,10 +11,10 @@
 //! Times wrap, as in the reference. Any input may fail, none may panic.
 //! Defined in Prometheus' `tsdb/docs/format/chunks.md`, section XOR chunk data, and `tsdb/chunkenc/xor.go`.
 
-use super::FloatSample;
 use super::bits::{Bits, Block, half_open, peek};
 use super::floats::{FloatState, Place, Step};
 use super::window::{NEW_WINDOW_BITS, ValueWindow};
+use super::{FloatColumns, FloatSample};
 use crate::error::DecodeError;
 
 /// What the next sample depends on.
@@ -84,20 +84,22 @@ impl FloatState for XorState {
         Some(Step { next: place, dod_ms, xor: xor & changed })
     }
 
-    fn apply<const STARTS: bool>(
-        &mut self,
-        _index: u32,
-        times_ms: &mut [i64],
-        values: &mut [f64],
-        start_times_ms: &mut [i64],
-    ) {
-        for (time_ms, value) in times_ms.iter_mut().zip(values) {
-            self.delta_ms = self.delta_ms.wrapping_add(*time_ms);
-            self.time_ms = self.time_ms.wrapping_add(self.delta_ms);
-            self.value ^= value.to_bits();
-            (*time_ms, *value) = (self.time_ms, f64::from_bits(self.value));
-        }
-        start_times_ms.fill(0);
+    fn apply(&mut self, dods_ms: &[i64], xors: &[u64], columns: &mut FloatColumns) {
+        let Self { mut time_ms, mut delta_ms, mut value, .. } = *self;
+        columns.times_ms.extend(dods_ms.iter().map(|dod_ms| {
+            delta_ms = delta_ms.wrapping_add(*dod_ms);
+            time_ms = time_ms.wrapping_add(delta_ms);
+            time_ms
+        }));
+        columns.values.extend(xors.iter().map(|xor| {
+            value ^= xor;
+            f64::from_bits(value)
+        }));
+        *self = Self { time_ms, delta_ms, value, ..*self };
+    }
+
+    fn apply_start(&mut self, _index: u32, _previous_ms: i64, _field_ms: Option<i64>) -> i64 {
+        0
     }
 
     #[cold]

@@ -20,12 +20,10 @@
 //! Times wrap, as in the reference. Any input may fail, none may panic.
 //! Defined in Prometheus' `tsdb/docs/format/chunks.md`, section XOR2 chunk data, and `tsdb/chunkenc/xor2.go`.
 
-use std::iter;
-
 use super::bits::{Bits, Block, peek, twos_complement};
 use super::floats::{FloatState, Place, Step};
 use super::window::{NEW_WINDOW_BITS, ValueWindow};
-use super::{FloatSample, STALE_NAN_BITS};
+use super::{FloatColumns, FloatSample, STALE_NAN_BITS};
 use crate::error::DecodeError;
 
 /// What the next sample depends on.
@@ -122,31 +120,27 @@ impl FloatState for Xor2State {
         Some(Step { next: place, dod_ms, xor: xor & changed })
     }
 
-    fn apply<const STARTS: bool>(
-        &mut self,
-        index: u32,
-        times_ms: &mut [i64],
-        values: &mut [f64],
-        start_times_ms: &mut [i64],
-    ) {
-        let before_ms = self.time_ms;
-        for (time_ms, value) in times_ms.iter_mut().zip(values) {
-            self.delta_ms = self.delta_ms.wrapping_add(*time_ms);
-            self.time_ms = self.time_ms.wrapping_add(self.delta_ms);
-            self.baseline ^= value.to_bits();
-            (*time_ms, *value) = (self.time_ms, f64::from_bits(self.baseline));
+    fn apply(&mut self, dods_ms: &[i64], xors: &[u64], columns: &mut FloatColumns) {
+        let Self { mut time_ms, mut delta_ms, mut baseline, .. } = *self;
+        columns.times_ms.extend(dods_ms.iter().map(|dod_ms| {
+            delta_ms = delta_ms.wrapping_add(*dod_ms);
+            time_ms = time_ms.wrapping_add(delta_ms);
+            time_ms
+        }));
+        columns.values.extend(xors.iter().map(|xor| {
+            baseline ^= xor;
+            f64::from_bits(baseline)
+        }));
+        *self = Self { time_ms, delta_ms, baseline, value: baseline, ..*self };
+    }
+
+    fn apply_start(&mut self, index: u32, previous_ms: i64, field_ms: Option<i64>) -> i64 {
+        if let Some(field_ms) = field_ms {
+            let before_ms = if index == self.first_start { 0 } else { self.start_diff_ms };
+            self.start_diff_ms = before_ms.wrapping_add(field_ms);
+            self.start_time_ms = previous_ms.wrapping_sub(self.start_diff_ms);
         }
-        if STARTS {
-            let previous_ms = iter::once(before_ms).chain(times_ms.iter().copied());
-            for ((start_time_ms, previous_ms), index) in
-                start_times_ms.iter_mut().zip(previous_ms).zip(index..)
-            {
-                self.start(index, previous_ms, *start_time_ms);
-                *start_time_ms = self.start_time_ms;
-            }
-        } else {
-            start_times_ms.fill(self.start_time_ms); // That of the first sample.
-        }
+        self.start_time_ms
     }
 
     #[cold]
@@ -201,19 +195,9 @@ impl FloatState for Xor2State {
         self.value = if change == Change::Stale { STALE_NAN_BITS } else { self.baseline };
         if index >= self.first_start {
             let field_ms = bits.varbit_int(at, "start timestamp")?;
-            self.start(index, previous_ms, field_ms);
+            self.apply_start(index, previous_ms, Some(field_ms));
         }
         Ok(self)
-    }
-}
-
-impl Xor2State {
-    /// Takes the ST field of sample `index`, `previous_ms` being the timestamp of the sample before.
-    #[inline(always)]
-    fn start(&mut self, index: u32, previous_ms: i64, field_ms: i64) {
-        let before_ms = if index == self.first_start { 0 } else { self.start_diff_ms };
-        self.start_diff_ms = before_ms.wrapping_add(field_ms);
-        self.start_time_ms = previous_ms.wrapping_sub(self.start_diff_ms);
     }
 }
 

@@ -258,7 +258,64 @@ fn samples() -> impl Strategy<Value = Vec<Sample>> {
     )
 }
 
+/// Chunks appended together: all the samples before the first error, and its place.
+fn decode_all(chunks: &[(Float, Vec<u8>)]) {
+    let (mut expected, mut failure) = (Vec::new(), None);
+    for (place, (encoding, data)) in chunks.iter().enumerate() {
+        let (samples, error) = encoding.decode(data);
+        expected.extend(samples);
+        if let Some(error) = error {
+            failure = Some((place, error));
+            break;
+        }
+    }
+    let chunks: Vec<_> = chunks.iter().map(|(encoding, data)| encoding.chunk(data)).collect();
+    let mut columns = FloatColumns::default();
+    assert_eq!(append_chunks(&chunks, &mut columns).err(), failure);
+    if columns.start_times_ms.is_empty() {
+        columns.start_times_ms.resize(columns.len(), 0);
+    }
+    let times = columns.times_ms.into_iter().zip(columns.start_times_ms);
+    let found: Vec<_> = times.zip(columns.values).map(|((t, st), value)| (t, st, value.to_bits())).collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn any_two_chunks_together_give_what_each_gives_alone() {
+    let all: Vec<_> = [Xor, Xor2]
+        .into_iter()
+        .flat_map(|encoding| vectors(encoding).into_iter().map(move |(_, data, _)| (encoding, data)))
+        .collect();
+    decode_all(&all);
+    for first in &all {
+        for second in &all {
+            decode_all(&[first.clone(), second.clone()]);
+            let cut = |chunk: &(Float, Vec<u8>)| (chunk.0, chunk.1[..chunk.1.len() - 1].to_vec());
+            decode_all(&[cut(first), second.clone()]);
+            decode_all(&[first.clone(), cut(second)]);
+        }
+    }
+}
+
 proptest! {
+    #[test]
+    fn any_chunks_together_give_what_each_gives_alone(
+        chunks in prop::collection::vec((any::<bool>(), samples(), 0..10u8, any::<prop::sample::Index>()), 1..6),
+    ) {
+        let chunks = chunks.into_iter().map(|(newer, samples, broken, at)| {
+            let encoding = if newer { Xor2 } else { Xor };
+            let mut data = encoding.encode(&samples);
+            let at = at.index(data.len());
+            match broken {
+                0 => data.truncate(at),
+                1 => data[at] ^= 0x10,
+                _ => {}
+            }
+            (encoding, data)
+        });
+        decode_all(&chunks.collect::<Vec<_>>());
+    }
+
     #[test]
     fn any_samples_round_trip(samples in samples()) {
         let plain: Vec<_> = samples.iter().map(|&(t, _, value)| (t, 0, value)).collect();
