@@ -11,8 +11,7 @@ use tsdb_converter::pipeline::Progress;
 use crate::table::{count, size};
 
 const REDRAW: Duration = Duration::from_millis(200);
-const TEMPLATE: &str =
-    "{bar:30} {percent:>3} %  {human_pos} of {human_len} samples  {per_sec}  {msg}  {eta} left";
+const TEMPLATE: &str = "{wide_bar} {percent:>3} %  {msg}  {eta} left";
 
 /// Draws while it lives.
 #[derive(Debug)]
