@@ -42,8 +42,8 @@ pub(super) trait FloatState: Copy {
     /// Reads the header: the number of samples, and the state before the first.
     fn open(bits: &Bits<'_>) -> Result<(u32, Self), DecodeError>;
 
-    /// The state after sample `index`, every field checked.
-    fn next_checked(self, bits: &Bits<'_>, index: u32) -> Result<Self, DecodeError>;
+    /// Goes to sample `index`, every field checked. After an error the state is none.
+    fn next_checked(&mut self, bits: &Bits<'_>, index: u32) -> Result<(), DecodeError>;
 
     /// The sample this state stands at.
     fn sample(&self) -> FloatSample;
@@ -314,16 +314,12 @@ impl<'a, S: FloatState> Decoder<'a, S> {
     }
 
     fn next_checked(&mut self) -> Result<FloatSample, DecodeError> {
-        match self.state.next_checked(&self.bits, self.index) {
-            Ok(state) => {
-                (self.state, self.index) = (state, self.index + 1);
-                Ok(state.sample())
-            }
-            Err(error) => {
-                self.index = self.count; // What follows a broken sample is noise.
-                Err(error)
-            }
+        if let Err(error) = self.state.next_checked(&self.bits, self.index) {
+            self.index = self.count; // What follows a broken sample is noise.
+            return Err(error);
         }
+        self.index += 1;
+        Ok(self.state.sample())
     }
 
     /// A run up to sample `until`. With `STARTS` each sample has a start timestamp of its own, else none has.
