@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tsdb_reader::samples::{FloatColumns, append_chunks};
+use tsdb_reader::samples::{FloatColumns, FloatDecoder};
 use tsdb_reader::source::{BlockFile, Source};
 use tsdb_reader::{Chunk, ChunkRef, Chunks};
 
@@ -204,6 +204,7 @@ pub fn main(encoding: Floats) -> Result<(), Box<dyn Error>> {
     let size: usize = source.segments.iter().map(|(_, bytes)| bytes.len()).sum();
 
     let mut columns = FloatColumns::default();
+    let mut decoder = FloatDecoder::default();
     let mut found: Vec<Result<Chunk, tsdb_reader::Error>> = Vec::new();
     // Four chunks at a time, as a series of two hours has.
     let read = |refs: &[ChunkRef], found: &mut Vec<_>| {
@@ -244,7 +245,7 @@ pub fn main(encoding: Floats) -> Result<(), Box<dyn Error>> {
         for refs in refs.chunks(4) {
             read(refs, &mut found);
             columns.clear();
-            append_chunks(found.iter().flatten(), &mut columns).map_err(|(_, error)| error)?;
+            decoder.append(found.iter().flatten(), &mut columns).map_err(|(_, error)| error)?;
             black_box(&columns);
         }
         Ok(())
@@ -269,8 +270,8 @@ pub fn main(encoding: Floats) -> Result<(), Box<dyn Error>> {
     let rows = [
         ("crc of the files", crc),
         ("chunk entries", entries),
-        ("append_to", columns_time),
-        ("append_chunks", together),
+        ("chunk by chunk", columns_time),
+        ("FloatDecoder", together),
         ("iterator", one_by_one),
     ];
     for (name, (least, most)) in rows {

@@ -27,7 +27,7 @@ use crate::cursor::Cursor;
 use crate::error::{DecodeError, DecodeErrorKind, Error};
 use crate::limits::CHUNK_READ_AHEAD_BYTES;
 use crate::refs::ChunkRef;
-use crate::samples::{FloatColumns, FloatSamples, append_chunks};
+use crate::samples::{FloatColumns, FloatSamples, append_chunk};
 use crate::source::{BlockFile, Source};
 
 const MAGIC: u32 = 0x85bd_40dd;
@@ -175,9 +175,10 @@ impl Chunk {
         FloatSamples::open(self)
     }
 
-    /// Appends its samples, when it holds floats. Those before an error stay appended.
+    /// Appends its samples, when it holds floats. Those before an error stay appended. For many chunks a
+    /// [`FloatDecoder`](crate::samples::FloatDecoder) is faster.
     pub fn append_to(&self, columns: &mut FloatColumns) -> Result<(), DecodeError> {
-        append_chunks([self], columns).map_err(|(_, error)| error)
+        append_chunk(self, columns)
     }
 
     pub(crate) fn unsupported(&self) -> DecodeError {

@@ -114,37 +114,55 @@ impl Iterator for FloatSamples<'_> {
     }
 }
 
-/// Appends the samples of `chunks`, one chunk after the other; on error also tells which of them it was.
-///
-/// Faster than chunk by chunk. Samples before the error stay appended.
-pub fn append_chunks<'a>(
-    chunks: impl IntoIterator<Item = &'a Chunk>,
-    columns: &mut FloatColumns,
-) -> Result<(), (usize, DecodeError)> {
-    let mut scratch = [Scratch::new(), Scratch::new()];
-    let mut chunks = chunks.into_iter().peekable();
-    let mut place = 0;
-    while let Some(chunk) = chunks.next() {
-        let mut first = Encoded::open(chunk).map_err(|error| (place, error))?;
-        let second = chunks.peek().filter(|_| first.pairs()).and_then(|next| Encoded::open(next).ok());
-        let appended = match (&mut first, second.filter(Encoded::pairs)) {
-            (Encoded::Xor(a), Some(Encoded::Xor(b))) => append_pair(a, b, &mut scratch, columns).map(|()| 2),
-            (Encoded::Xor2(a), Some(Encoded::Xor2(b))) => {
-                append_pair(a, b, &mut scratch, columns).map(|()| 2)
-            }
-            (first, _) => {
-                let [scratch, _] = &mut scratch;
-                scratch.block.clear();
-                first.append_to(u32::MAX, scratch, columns).map(|()| 1).map_err(|error| (0, error))
-            }
-        };
-        let appended = appended.map_err(|(at, error)| (place + at, error))?;
-        if appended == 2 {
-            chunks.next();
-        }
-        place += appended;
+/// Decodes chunks into columns. One of them serves many chunks: it owns the memory that decoding needs.
+#[derive(Debug, Clone)]
+pub struct FloatDecoder {
+    scratch: [Scratch; 2],
+}
+
+impl Default for FloatDecoder {
+    fn default() -> Self {
+        Self { scratch: [Scratch::new(), Scratch::new()] }
     }
-    Ok(())
+}
+
+impl FloatDecoder {
+    /// Appends the samples of `chunks`, one chunk after the other; on error also tells which of them it was.
+    ///
+    /// Faster than chunk by chunk, for it decodes two at once. Samples before the error stay appended.
+    pub fn append<'a>(
+        &mut self,
+        chunks: impl IntoIterator<Item = &'a Chunk>,
+        columns: &mut FloatColumns,
+    ) -> Result<(), (usize, DecodeError)> {
+        let mut chunks = chunks.into_iter().peekable();
+        let mut place = 0;
+        while let Some(chunk) = chunks.next() {
+            let mut first = Encoded::open(chunk).map_err(|error| (place, error))?;
+            let second = chunks.peek().filter(|_| first.pairs()).and_then(|next| Encoded::open(next).ok());
+            let scratch = &mut self.scratch;
+            let appended = match (&mut first, second.filter(Encoded::pairs)) {
+                (Encoded::Xor(a), Some(Encoded::Xor(b))) => append_pair(a, b, scratch, columns).map(|()| 2),
+                (Encoded::Xor2(a), Some(Encoded::Xor2(b))) => append_pair(a, b, scratch, columns).map(|()| 2),
+                (first, _) => {
+                    let [scratch, _] = scratch;
+                    scratch.block.clear();
+                    first.append_to(u32::MAX, scratch, columns).map(|()| 1).map_err(|error| (0, error))
+                }
+            };
+            let appended = appended.map_err(|(at, error)| (place + at, error))?;
+            if appended == 2 {
+                chunks.next();
+            }
+            place += appended;
+        }
+        Ok(())
+    }
+}
+
+/// Appends the samples of one chunk.
+pub(crate) fn append_chunk(chunk: &Chunk, columns: &mut FloatColumns) -> Result<(), DecodeError> {
+    Encoded::open(chunk)?.append_to(u32::MAX, &mut Scratch::new(), columns)
 }
 
 /// Appends `a`, then `b`; on error also tells which of them it was.
