@@ -55,7 +55,7 @@ fn parse(text: &str) -> (Vec<Step>, String) {
 fn print(steps: &[Step], after: &str) -> String {
     let mut text = String::new();
     for step in steps {
-        write!(text, "{}$ {}\n", step.before, step.command).unwrap();
+        writeln!(text, "{}$ {}", step.before, step.command).unwrap();
         for (mark, lines) in [("|", &step.stdout), ("!", &step.stderr)] {
             for line in lines {
                 writeln!(text, "{}", format!("{mark} {line}").trim_end()).unwrap();
