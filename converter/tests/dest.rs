@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
 use common::{
@@ -20,8 +20,8 @@ use tsdb_converter::dest::{Dest, DestError};
 use tsdb_converter::merge::Wanted;
 use tsdb_converter::options::{ConvertOptions, StaleMarkers};
 use tsdb_converter::order::Order;
-use tsdb_converter::pipeline::{self, Progress, Work};
-use tsdb_converter::plan::{Ledger, Shard};
+use tsdb_converter::pipeline::{self, Progress, UnitOutput, Work};
+use tsdb_converter::plan::{Ledger, Shard, Unit};
 use tsdb_converter::report::{Report, UnitCounts};
 use tsdb_converter::series::Walk;
 use tsdb_converter::sink::{Encoder, Format, Layout, OutputOptions, Profile};
@@ -555,20 +555,22 @@ fn memory_limit_and_threads_never_change_a_byte() {
 
 // Threads.
 
-#[test]
-fn a_worker_that_panics_ends_the_run_instead_of_hanging_it() {
-    let dest = scratch();
-    let options = many_units();
-    let planned = plan_units(&[snapshot()], &options, None, Ledger::new()).unwrap();
-    assert!(planned.units.len() > 10);
+/// Runs all units of `source` through the pipeline alone, in tiny slices.
+fn run_pipeline(
+    source: &Path,
+    dest: &Path,
+    options: &ConvertOptions,
+    threads: usize,
+    commit: &(dyn Fn(&Unit, UnitOutput) -> Result<(), ConvertError> + Sync),
+) {
+    let planned = plan_units(&[source.to_owned()], options, None, Ledger::new()).unwrap();
     let encoder = Encoder::new(options.output.clone()).unwrap();
-    let (progress, stop) = (Progress::default(), AtomicBool::new(false));
     let temp = std::env::temp_dir();
     let work = Work {
         blocks: &planned.blocks,
         shards: &Shard::between(&planned.shard_bounds),
         encoder: &encoder,
-        root: dest.path(),
+        root: dest,
         wanted: Wanted {
             bounds: TimeBounds::ALL,
             asked: TimeBounds::ALL,
@@ -578,17 +580,43 @@ fn a_worker_that_panics_ends_the_run_instead_of_hanging_it() {
         walk: Walk { order: Order::Metric, temp_dir: &temp, sort_budget_bytes: 1 << 20 },
         allow_merge: false,
         folder: &|unit| unit.partition.key.clone(),
-        commit: &|unit, _| match unit.shard {
-            3 => panic!("on purpose"),
-            _ => Ok(()),
-        },
-        threads: 3,
-        rows_per_slice: 1000,
-        slices_in_flight: 7,
-        progress: &progress,
-        stop: &stop,
+        commit,
+        threads,
+        rows_per_slice: 1,
+        slices_in_flight: threads * 2 + 1,
+        progress: &Progress::default(),
+        stop: &AtomicBool::new(false),
     };
-    let run = std::panic::AssertUnwindSafe(|| pipeline::run(&work, planned.units.iter()));
+    pipeline::run(&work, planned.units.iter()).unwrap();
+}
+
+#[test]
+fn a_worker_that_panics_ends_the_run_instead_of_hanging_it() {
+    let dest = scratch();
+    let run = std::panic::AssertUnwindSafe(|| {
+        run_pipeline(&fixture("many_series"), dest.path(), &many_units(), 3, &|_, _| panic!("on purpose"));
+    });
     assert!(std::panic::catch_unwind(run).is_err());
     assert_eq!(temporary_files(dest.path()), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_unit_that_begins_again_to_be_sorted_keeps_its_files() {
+    let source = fixtures().join("broken/series_out_of_order");
+    for _ in 0..200 {
+        let dest = scratch();
+        let written = AtomicU64::new(0);
+        let commit = |_: &Unit, output: UnitOutput| {
+            for part in output.parts {
+                let part = part.publish()?;
+                assert!(dest.path().join(&part.path).exists());
+            }
+            written.fetch_add(output.tally.written, Ordering::Relaxed);
+            assert_eq!(output.tally.difference(), 0);
+            Ok(())
+        };
+        run_pipeline(&source, dest.path(), &DEFAULTS(), 4, &commit);
+        assert_eq!(written.into_inner(), 30);
+        assert_eq!(temporary_files(dest.path()), Vec::<PathBuf>::new());
+    }
 }
