@@ -12,7 +12,6 @@ use tsdb_reader::index::{ChunkMeta, PostingsOffset, Series};
 use tsdb_reader::labels::METRIC_NAME;
 use tsdb_reader::matcher::{MatchOp, Matcher};
 use tsdb_reader::samples::FloatColumns;
-use tsdb_reader::source::BlockFile;
 use tsdb_reader::{Block, Error, SeriesRef, Tombstones, Ulid};
 
 use crate::plan::Shard;
@@ -67,8 +66,7 @@ impl OpenBlock {
         rank: u32,
         selectors: &[Vec<Matcher>],
     ) -> Result<Self, Error> {
-        let chunks = Chunks::open(block.source().clone())
-            .map_err(|source| Error::Read { file: BlockFile::Segment(1), source })?;
+        let chunks = Chunks::open(block.source().clone())?;
         let tombstones = block.tombstones()?.clone();
         let index = block.index();
         let values: Vec<_> = index.label_values(METRIC_NAME)?.collect();

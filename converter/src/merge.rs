@@ -376,7 +376,7 @@ fn error_name(error: &Error) -> &'static str {
             DecodeErrorKind::Truncated { .. } => "chunk-truncated",
             _ => "chunk-invalid",
         },
-        Error::NoSegment { .. } => "missing-segment",
+        Error::NoSegment { .. } | Error::SegmentGap { .. } => "missing-segment",
         _ => "unreadable-chunk",
     }
 }

@@ -84,11 +84,7 @@ impl Block {
 
     /// Its chunk segments, listed on first use.
     pub fn segments(&self) -> Result<&Segments, Error> {
-        self.segments.get_or_try_make(|| {
-            let numbers = self.source.segments();
-            let numbers = numbers.map_err(|source| Error::Read { file: BlockFile::Segment(1), source })?;
-            Ok(Segments::new(numbers))
-        })
+        self.segments.get_or_try_make(|| Segments::list(&*self.source))
     }
 }
 
@@ -124,6 +120,12 @@ impl Segments {
         Self { numbers, contiguous }
     }
 
+    /// The segments of the block behind `source`.
+    pub fn list(source: &dyn Source) -> Result<Self, Error> {
+        let numbers = source.segments();
+        numbers.map(Self::new).map_err(|source| Error::Read { file: BlockFile::Segment(1), source })
+    }
+
     /// Their numbers, ascending.
     pub fn numbers(&self) -> &[u32] {
         &self.numbers
@@ -137,17 +139,19 @@ impl Segments {
         u32::try_from(self.contiguous).ok()?.checked_add(1)
     }
 
-    /// The file that `chunk_ref` points into.
-    pub fn file(&self, chunk_ref: ChunkRef) -> Result<BlockFile, Error> {
-        let position = chunk_ref.segment_position();
-        let at = usize::try_from(position).unwrap_or(usize::MAX);
-        match (self.numbers.get(at), self.gap()) {
-            (Some(number), _) if at < self.contiguous => Ok(BlockFile::Segment(*number)),
-            (_, Some(missing)) => Err(Error::SegmentGap { chunk_ref: chunk_ref.0, position, missing }),
-            (_, None) => {
-                let segments = self.numbers.len() as u64;
-                Err(Error::NoSegment { chunk_ref: chunk_ref.0, position, segments })
-            }
+    /// The number of the segment that `chunk_ref` points into.
+    pub fn number(&self, chunk_ref: ChunkRef) -> Result<u32, Error> {
+        let at = usize::try_from(chunk_ref.segment_position()).unwrap_or(usize::MAX);
+        let number = self.numbers.get(at).filter(|_| at < self.contiguous);
+        number.copied().ok_or_else(|| self.none_at(chunk_ref))
+    }
+
+    /// The error for a reference that leads to none of them.
+    pub(crate) fn none_at(&self, ChunkRef(chunk_ref): ChunkRef) -> Error {
+        let position = ChunkRef(chunk_ref).segment_position();
+        match self.gap() {
+            Some(missing) => Error::SegmentGap { chunk_ref, position, missing },
+            None => Error::NoSegment { chunk_ref, position, segments: self.numbers.len() as u64 },
         }
     }
 }
@@ -221,18 +225,18 @@ mod tests {
     fn chunk_ref_means_a_file_by_position_and_none_behind_a_gap() {
         let segments = Segments::new(vec![1, 2, 4]);
         assert_eq!(segments.gap(), Some(3));
-        assert_eq!(segments.file(ChunkRef::new(1, 8)).unwrap(), BlockFile::Segment(2));
+        assert_eq!(segments.number(ChunkRef::new(1, 8)).unwrap(), 2);
         assert_eq!(
-            segments.file(ChunkRef::new(2, 8)).unwrap_err().to_string(),
+            segments.number(ChunkRef::new(2, 8)).unwrap_err().to_string(),
             "chunk reference 0x200000008 names segment 2, but chunks/000003 is missing"
         );
         let segments = Segments::new(vec![1, 2]);
         assert_eq!(segments.gap(), None);
         assert_eq!(
-            segments.file(ChunkRef::new(2, 8)).unwrap_err().to_string(),
+            segments.number(ChunkRef::new(2, 8)).unwrap_err().to_string(),
             "chunk reference 0x200000008 names segment 2, the block has 2"
         );
         assert_eq!(Segments::new(vec![2]).gap(), Some(1));
-        assert!(Segments::default().file(ChunkRef(8)).is_err());
+        assert!(Segments::default().number(ChunkRef(8)).is_err());
     }
 }

@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 
+use crate::block::Segments;
 use crate::cursor::Cursor;
 use crate::error::{DecodeError, DecodeErrorKind, Error};
 use crate::limits::CHUNK_READ_AHEAD_BYTES;
@@ -194,34 +195,28 @@ impl Chunk {
 #[derive(Debug)]
 pub struct Chunks {
     source: Arc<dyn Source>,
-    segments: Vec<Segment>,
-    /// Number of the first segment that is missing though a later one is there.
-    missing: Option<u32>,
+    segments: Segments,
+    /// Of each segment, whether its header was found to be sound.
+    headers_checked: Vec<AtomicBool>,
 }
 
-#[derive(Debug)]
-struct Segment {
+#[derive(Debug, Clone, Copy)]
+struct Segment<'a> {
     number: u32,
-    header_checked: AtomicBool,
+    header_checked: &'a AtomicBool,
 }
 
 impl Chunks {
     /// The chunks of the block behind `source`. Lists the segments, reads none.
-    pub fn open(source: Arc<dyn Source>) -> io::Result<Self> {
-        let mut numbers = source.segments()?;
-        numbers.sort_unstable();
-        let missing =
-            iter::zip(1.., &numbers).find_map(|(number, &found)| (number != found).then_some(number));
-        let segments = numbers
-            .into_iter()
-            .map(|number| Segment { number, header_checked: AtomicBool::new(false) })
-            .collect();
-        Ok(Self { source, segments, missing })
+    pub fn open(source: Arc<dyn Source>) -> Result<Self, Error> {
+        let segments = Segments::list(&*source)?;
+        let headers_checked = segments.numbers().iter().map(|_| AtomicBool::new(false)).collect();
+        Ok(Self { source, segments, headers_checked })
     }
 
-    /// Numbers of the segments, ascending.
-    pub fn segments(&self) -> impl Iterator<Item = u32> + '_ {
-        self.segments.iter().map(|segment| segment.number)
+    /// Its segments.
+    pub fn segments(&self) -> &Segments {
+        &self.segments
     }
 
     /// Reads the chunks at `refs` and appends one result for each, in order.
@@ -255,28 +250,17 @@ impl Chunks {
         }
     }
 
-    fn segment(&self, chunk_ref: ChunkRef) -> Result<&Segment, Error> {
-        let position = chunk_ref.segment_position();
-        let segment = usize::try_from(position).ok().and_then(|position| self.segments.get(position));
-        match (segment, self.missing) {
-            (Some(_), Some(missing)) if position + 1 >= u64::from(missing) => {
-                let source = io::Error::new(
-                    io::ErrorKind::NotFound,
-                    "the segment is missing, and refs to it and to later ones lead to the wrong file",
-                );
-                Err(Error::Read { file: BlockFile::Segment(missing), source })
-            }
-            (Some(segment), _) => Ok(segment),
-            (None, _) => Err(Error::NoSegment {
-                chunk_ref: chunk_ref.0,
-                position,
-                segments: self.segments.len() as u64,
-            }),
+    fn segment(&self, chunk_ref: ChunkRef) -> Result<Segment<'_>, Error> {
+        let number = self.segments.number(chunk_ref)?;
+        let position = usize::try_from(chunk_ref.segment_position()).unwrap_or(usize::MAX);
+        match self.headers_checked.get(position) {
+            Some(header_checked) => Ok(Segment { number, header_checked }),
+            None => Err(self.segments.none_at(chunk_ref)),
         }
     }
 
     /// Reads `refs`, all of them in `segment`.
-    fn read_segment(&self, segment: &Segment, refs: &[ChunkRef], into: &mut Vec<Result<Chunk, Error>>) {
+    fn read_segment(&self, segment: Segment<'_>, refs: &[ChunkRef], into: &mut Vec<Result<Chunk, Error>>) {
         let check_header = !segment.header_checked.load(Ordering::Relaxed);
         let header = check_header.then_some(0..HEADER_BYTES);
         let nexts = refs.iter().skip(1).map(|next| Some(next.offset())).chain([None]);
@@ -316,7 +300,7 @@ impl Chunks {
     /// Replaces the results of chunks that a first guess cut, as far as the file holds them.
     fn read_longer(
         &self,
-        segment: &Segment,
+        segment: Segment<'_>,
         mut longer: Vec<(usize, Range<u64>)>,
         into: &mut [Result<Chunk, Error>],
     ) {
@@ -355,7 +339,7 @@ impl Chunks {
     }
 }
 
-impl Segment {
+impl Segment<'_> {
     fn file(&self) -> BlockFile {
         BlockFile::Segment(self.number)
     }

@@ -48,7 +48,7 @@ fn read_all(block: &Block) -> Result<Vec<Series>, Error> {
     check_postings(index, &scanned)?;
     block.tombstones()?;
     for chunk in scanned.iter().flat_map(|series| &series.chunks) {
-        block.segments()?.file(chunk.chunk_ref)?;
+        block.segments()?.number(chunk.chunk_ref)?;
     }
     Ok(scanned)
 }

@@ -27,8 +27,7 @@ pub(super) struct ChunkReader {
 
 impl ChunkReader {
     pub fn open(block: &Block) -> Result<Self, Error> {
-        let chunks = Chunks::open(block.source().clone())
-            .map_err(|source| Error::Read { file: BlockFile::Segment(1), source })?;
+        let chunks = Chunks::open(block.source().clone())?;
         let (read, columns) = (Vec::new(), FloatColumns::default());
         Ok(Self { chunks, read, columns, undecoded: BTreeMap::new(), segments: BTreeMap::new() })
     }
