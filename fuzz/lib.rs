@@ -1,7 +1,7 @@
 //! What several fuzz targets share.
 
 use bytes::Bytes;
-use tsdb_reader::samples::{FloatColumns, append_chunks};
+use tsdb_reader::samples::{FloatColumns, FloatDecoder};
 use tsdb_reader::{Chunk, Encoding};
 
 /// Reads `data` one by one, into columns, and along with a copy of itself, and demands the same of each.
@@ -32,8 +32,8 @@ pub fn decode_floats(encoding: Encoding, data: &[u8]) {
     assert_eq!(error, appended.clone().err());
 
     let mut twice = FloatColumns::default();
-    let both = append_chunks([&chunk, &chunk], &mut twice);
-    assert_eq!(both.map_err(|(place, error)| (place, error)), appended.map_err(|error| (0, error)));
+    let both = FloatDecoder::default().append([&chunk, &chunk], &mut twice);
+    assert_eq!(both, appended.map_err(|error| (0, error)));
     let copies = if error.is_some() { 1 } else { 2 };
     assert_eq!(twice.times_ms, columns.times_ms.repeat(copies));
     assert_eq!(twice.start_times_ms, columns.start_times_ms.repeat(copies));

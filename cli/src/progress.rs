@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tsdb_converter::pipeline::Progress;
+
+use crate::table::{count, size};
 
 const REDRAW: Duration = Duration::from_millis(200);
 const TEMPLATE: &str =
@@ -38,14 +40,17 @@ fn draw(progress: &Progress, target: ProgressDrawTarget, done: &AtomicBool) {
     if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
         bar.set_style(style);
     }
+    let begun = Instant::now();
     while !done.load(Ordering::Relaxed) {
         let expected = progress.samples_expected.load(Ordering::Relaxed);
         if expected > 0 {
             let read = progress.samples_read.load(Ordering::Relaxed);
             bar.set_length(expected.max(read));
             bar.set_position(read);
-            let written = HumanBytes(progress.bytes_written.load(Ordering::Relaxed));
-            bar.set_message(format!("{written} written"));
+            let written = size(progress.bytes_written.load(Ordering::Relaxed));
+            let per_second = u128::from(read) * 1000 / begun.elapsed().as_millis().max(1);
+            let per_second = count(u64::try_from(per_second).unwrap_or(u64::MAX));
+            bar.set_message(format!("{} samples, {per_second}/s, {written}", count(read)));
         }
         thread::sleep(REDRAW);
     }

@@ -55,7 +55,7 @@ fn parse(text: &str) -> (Vec<Step>, String) {
 fn print(steps: &[Step], after: &str) -> String {
     let mut text = String::new();
     for step in steps {
-        write!(text, "{}$ {}\n", step.before, step.command).unwrap();
+        writeln!(text, "{}$ {}", step.before, step.command).unwrap();
         for (mark, lines) in [("|", &step.stdout), ("!", &step.stderr)] {
             for line in lines {
                 writeln!(text, "{}", format!("{mark} {line}").trim_end()).unwrap();
@@ -116,8 +116,7 @@ fn run(command: &str, folder: &Path) -> Step {
 /// Runs a case; the text of its file with what is printed now where that differs.
 fn run_case(text: &str) -> String {
     let memory = Path::new("/dev/shm");
-    let folder =
-        if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+    let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
     let (mut steps, after) = parse(text);
     for step in &mut steps {
         let found = run(&step.command, folder.path());
@@ -136,7 +135,8 @@ fn run_case(text: &str) -> String {
 fn difference(before: &str, after: &str) -> String {
     let (before, after): (Vec<_>, Vec<_>) = (before.lines().collect(), after.lines().collect());
     let same = before.iter().zip(&after).take_while(|(a, b)| a == b).count();
-    let same_end = before[same..].iter().rev().zip(after[same..].iter().rev()).take_while(|(a, b)| a == b).count();
+    let same_end =
+        before[same..].iter().rev().zip(after[same..].iter().rev()).take_while(|(a, b)| a == b).count();
     let mut text = format!("line {}\n", same + 1);
     for (mark, lines) in [("expected", &before), ("found", &after)] {
         for line in &lines[same..lines.len() - same_end] {

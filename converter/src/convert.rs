@@ -23,7 +23,7 @@ use crate::order::Order;
 use crate::pipeline::{self, Progress, UnitOutput, Work};
 use crate::plan::{self, Ledger, Shard, Unit};
 use crate::relabel::{LabelOptionsError, Relabel};
-use crate::report::{Report, UnitCounts};
+use crate::report::{Report, Scope, UnitCounts};
 use crate::schema::{Table, TableSchema};
 use crate::series::{SeriesError, Walk};
 use crate::sink::{Encoder, FORMAT_VERSION, SinkError};
@@ -71,7 +71,11 @@ pub enum ConvertError {
         max_time_ms: i64,
     },
     /// The memory limit does not suffice for one slice.
-    #[error("--memory-limit {limit} is too small, this conversion needs at least {needed} bytes")]
+    #[error(
+        "--memory-limit of {} MiB is too small, this conversion needs at least {} MiB",
+        limit >> 20,
+        needed.div_ceil(1 << 20)
+    )]
     MemoryLimit {
         /// As given, in bytes.
         limit: u64,
@@ -237,7 +241,7 @@ pub fn convert(
     if let Err(error) = dest.check_identities(&all) {
         return Err(name_series(error, &planned.blocks).into());
     }
-    let report = report(&planned, options, done);
+    let report = report(&planned, options, done, true);
     let published =
         Published { options: options.clone(), shard_bounds: planned.shard_bounds, ledger: planned.ledger };
     publish(&dest, &encoder, published, &report, all)?;
@@ -357,15 +361,21 @@ pub(crate) fn run_units(
 }
 
 /// The report of a run over blocks.
-pub(crate) fn report(planned: &Planned, options: &ConvertOptions, done: DoneUnits) -> Report {
+pub(crate) fn report(
+    planned: &Planned,
+    options: &ConvertOptions,
+    done: DoneUnits,
+    all_units: bool,
+) -> Report {
     let mut findings = planned.findings.clone();
     for (unit, of_unit) in done.frozen {
         let message = "the input holds fewer samples than what is published, so the published unit stays";
         findings.push(Finding::new(Severity::Note, "frozen-unit", unit, message));
         findings.append(of_unit);
     }
-    let whole = options.selectors.is_empty() && planned.asked == TimeBounds::ALL;
-    Report::new(&done.records, block_records(&planned.blocks), findings, done.counts, whole)
+    let reads_all = options.selectors.is_empty() && planned.asked == TimeBounds::ALL;
+    let scope = Scope { reads_all, all_units };
+    Report::new(&done.records, block_records(&planned.blocks), findings, done.counts, scope)
 }
 
 /// What a manifest says besides the report and the units.

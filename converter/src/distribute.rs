@@ -23,7 +23,7 @@ use crate::finding::Findings;
 use crate::options::ConvertOptions;
 use crate::pipeline::Progress;
 use crate::plan::{Ledger, Unit};
-use crate::report::{Report, UnitCounts};
+use crate::report::{Report, Scope, UnitCounts};
 use crate::sink::{Encoder, FORMAT_VERSION};
 
 /// The first line of a plan: what a commit needs to know besides the units.
@@ -72,9 +72,7 @@ pub enum PlanError {
     #[error("the plan has no header line; give all that `promblock plan` printed")]
     NoHeader,
     /// Lines are missing.
-    #[error(
-        "the plan has {found} units, its header promises {promised}; give all that `promblock plan` printed"
-    )]
+    #[error("{found} of the plan's {promised} units are there; give all that `promblock plan` printed")]
     Cut {
         /// Units found.
         found: usize,
@@ -209,7 +207,7 @@ pub fn convert_units(
         slices_in_flight,
     };
     let done = run_units(&work, &to_do, &before, progress, stop)?;
-    Ok(report(&planned, &options, done))
+    Ok(report(&planned, &options, done, false))
 }
 
 /// Publishes what the units of a plan left in DEST; refused as long as one is missing.
@@ -232,11 +230,11 @@ pub fn commit(root: &Path, plan: PlanFile) -> Result<Report, ConvertError> {
     dest.check_identities(&all)?;
     let of_plan: Vec<_> = plan.units.iter().filter_map(|unit| records.get(&unit.unit).cloned()).collect();
     let options = dest_plan.options;
-    let whole =
+    let reads_all =
         options.selectors.is_empty() && options.min_time_ms.is_none() && options.max_time_ms.is_none();
     let counts = UnitCounts { done: of_plan.len() as u64, ..UnitCounts::default() };
-    let report = Report::new(&of_plan, header.blocks, header.findings, counts, whole);
-    dest.sweep(&all)?;
+    let scope = Scope { reads_all, all_units: true };
+    let report = Report::new(&of_plan, header.blocks, header.findings, counts, scope);
     let published = Published { options, shard_bounds: dest_plan.shard_bounds, ledger: header.ledger };
     publish(&dest, &encoder, published, &report, all)?;
     Ok(report)

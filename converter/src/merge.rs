@@ -9,7 +9,7 @@
 
 use tsdb_reader::chunks::{Chunk, Encoding};
 use tsdb_reader::index::ChunkMeta;
-use tsdb_reader::samples::{FloatColumns, append_chunks, is_stale_nan};
+use tsdb_reader::samples::{FloatColumns, FloatDecoder, is_stale_nan};
 use tsdb_reader::tombstones::Interval;
 use tsdb_reader::{DecodeErrorKind, Error};
 
@@ -38,6 +38,7 @@ pub struct Wanted {
 pub struct Merger<'a> {
     blocks: &'a [OpenBlock],
     wanted: Wanted,
+    decoder: FloatDecoder,
     reads: Vec<Result<Chunk, Error>>,
     scratch: FloatColumns,
     candidates: Vec<Candidate>,
@@ -84,6 +85,7 @@ impl<'a> Merger<'a> {
         Self {
             blocks,
             wanted,
+            decoder: FloatDecoder::default(),
             reads: Vec::new(),
             scratch: FloatColumns::default(),
             candidates: Vec::new(),
@@ -210,7 +212,7 @@ impl<'a> Merger<'a> {
 
     /// The usual case, at full speed: sound chunks inside the unit, one after the other, nothing of them deleted.
     /// False when it is not that; what is in `columns` then is of no use.
-    fn append_inside(&self, parts: &[&Part<'_>], columns: &mut FloatColumns) -> bool {
+    fn append_inside(&mut self, parts: &[&Part<'_>], columns: &mut FloatColumns) -> bool {
         let bounds = self.wanted.bounds;
         let inside = |part: &&Part<'_>| {
             let meta = part.meta;
@@ -220,7 +222,7 @@ impl<'a> Merger<'a> {
             return false;
         }
         let start = columns.len();
-        if append_chunks(parts.iter().map(|part| part.chunk), columns).is_err() {
+        if self.decoder.append(parts.iter().map(|part| part.chunk), columns).is_err() {
             return false;
         }
         // The index may have lied about times.

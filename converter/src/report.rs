@@ -30,6 +30,15 @@ pub struct TableCounts {
     pub size_bytes: u64,
 }
 
+/// What a report is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scope {
+    /// All series and all of time were asked for.
+    pub reads_all: bool,
+    /// All units that the blocks have, not just some of them.
+    pub all_units: bool,
+}
+
 /// The reconciliation of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
@@ -48,13 +57,13 @@ pub struct Report {
 }
 
 impl Report {
-    /// Sums up `units`; `whole` when all series and all of time were asked for.
+    /// Sums up `units`, which are those of `scope`.
     pub fn new(
         units: &[UnitRecord],
         mut blocks: Vec<BlockRecord>,
         mut findings: Findings,
         counts: UnitCounts,
-        whole: bool,
+        scope: Scope,
     ) -> Self {
         let mut samples = Tally::default();
         let mut tables: Vec<TableCounts> = Vec::new();
@@ -76,7 +85,7 @@ impl Report {
         for block in &mut blocks {
             block.read = samples.read_by_block.get(&block.ulid).copied().unwrap_or_default();
         }
-        if whole && counts.skipped == 0 {
+        if scope.reads_all && scope.all_units && counts.skipped == 0 {
             // A meta.json without counts states none.
             for block in blocks.iter().filter(|block| block.samples != 0 && block.read != block.samples) {
                 let message = format!(
@@ -88,7 +97,9 @@ impl Report {
             }
         }
         // Units of different runs may have read the same time from different blocks.
-        let handed_over = samples.handed_over == samples.taken_over || counts.skipped + counts.frozen > 0;
+        let handed_over = samples.handed_over == samples.taken_over
+            || !scope.all_units
+            || counts.skipped + counts.frozen > 0;
         let adds_up = handed_over && units.iter().all(|unit| unit.tally.difference() == 0);
         Self { samples, adds_up, units: counts, tables, blocks, findings }
     }

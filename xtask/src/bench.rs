@@ -18,6 +18,9 @@ const SAMPLES: f64 = 24_000_000.0;
 /// Clock ticks per second in `/proc/<pid>/stat`.
 const TICKS: f64 = 100.0;
 
+/// The command that converts with a name for its DEST, a number of threads and flags; and its DEST.
+type Convert<'a> = dyn Fn(&str, &str, &[&str]) -> (Command, PathBuf) + 'a;
+
 /// What one run of a program took.
 #[derive(Clone, Copy)]
 struct Cost {
@@ -114,7 +117,7 @@ pub fn bench(args: &[&str]) -> Done {
 }
 
 /// Two threads against two single-thread processes side by side.
-fn two_threads(runs: usize, convert: &dyn Fn(&str, &str, &[&str]) -> (Command, PathBuf)) -> Done {
+fn two_threads(runs: usize, convert: &Convert<'_>) -> Done {
     let flags = ["--profile", "compact"];
     let mut ratios = Vec::new();
     for _ in 0..runs {
@@ -205,7 +208,7 @@ fn go_iterators(tools: &Path, block: &Path, runs: usize) -> Done<f64> {
     let mut best = f64::INFINITY;
     for _ in 0..runs {
         let json = output(&mut command(tools.join("refbench"), &[&block.to_string_lossy()]))?;
-        let ns = json.split("\"cpu_ns_per_sample\":").nth(1).and_then(|rest| {
+        let ns = json.split("\"best_cpu_ns_per_sample\":").nth(1).and_then(|rest| {
             rest.trim_start().split(|c: char| c != '.' && !c.is_ascii_digit()).next()?.parse::<f64>().ok()
         });
         best = best.min(ns.ok_or_else(|| format!("refbench printed {json}"))?);

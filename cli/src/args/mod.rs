@@ -24,8 +24,8 @@ const STYLES: Styles = Styles::styled()
     .placeholder(AnsiColor::Cyan.on_default());
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 all done; 1 done, with losses or broken input that the report names; 2 failed or misused, nothing new is
-published; 130 and 143 stopped by SIGINT and SIGTERM.";
+Exit codes: 0 all done; 1 done, with losses or broken input that the report names; 2 failed or misused, nothing new \
+is published; 130 and 143 stopped by SIGINT and SIGTERM.";
 
 /// Prometheus TSDB blocks to Parquet or NDJSON that BigQuery loads as it is.
 #[derive(Debug, Parser)]

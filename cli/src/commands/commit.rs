@@ -15,7 +15,9 @@ use crate::messages::Messages;
 pub fn run(args: &CommitArgs, messages: &Messages) -> Result<u8, Failure> {
     let begun = Instant::now();
     let report = commit(&args.dest, read_plan(&args.plan)?)?;
-    messages.findings(&report.findings);
+    if args.json {
+        messages.findings(&report.findings);
+    }
     match if args.json { print_json(&report) } else { print_report(&report, begun.elapsed()) } {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(report.exit_code()),

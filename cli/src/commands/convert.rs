@@ -44,7 +44,12 @@ pub fn run(args: &ConvertArgs, messages: &Messages, stop: &Stop) -> Result<u8, F
     };
     drop(bar);
     let report = converted?;
-    messages.findings(&report.findings);
+    if args.json {
+        messages.findings(&report.findings); // The report in words lists them.
+    }
+    for block in &report.blocks {
+        messages.detail(&format!("{}: {} read", block.location, counted(block.read, "sample", "samples")));
+    }
     let code = report.exit_code();
     // The conversion is done, whoever listens to the report.
     match if args.json { print_json(&report) } else { print_report(&report, begun.elapsed()) } {

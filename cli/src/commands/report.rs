@@ -59,8 +59,10 @@ pub fn print_report(report: &Report, took: Duration) -> io::Result<()> {
     }
     if !report.findings.is_empty() {
         writeln!(out, "\nfindings")?;
-        for finding in &report.findings.list {
-            writeln!(out, "  {} {}: {}", finding.name, finding.place, finding.message)?;
+        for same in report.findings.list.chunk_by(|a, b| a == b) {
+            let Some(finding) = same.first() else { continue };
+            let times = if same.len() > 1 { format!(" ({} times)", same.len()) } else { String::new() };
+            writeln!(out, "  {} {}: {}{times}", finding.name, finding.place, finding.message)?;
         }
         if report.findings.more > 0 {
             writeln!(out, "  and {} more", count(report.findings.more))?;

@@ -251,7 +251,8 @@ def check_queries(output: Output, wanted: expected.Tables, db) -> None:
     found = db.execute(f"""
         SELECT count(*), count(*) - count(value), count_if(isnan(value)), count_if(isinf(value)),
                count_if(abs(value) < 1e15), count(DISTINCT series_id),
-               {'count(DISTINCT dt)' if hive else 0}, count_if({day}), coalesce(sum(value) FILTER (abs(value) < 1e15), 0)
+               {'count(DISTINCT dt)' if hive else 0}, count_if({day}),
+               coalesce(sum(value) FILTER (abs(value) < 1e15), 0)
         FROM {source}""").fetchall()[0]
     same("facts of samples by DuckDB", dict(zip(facts, found)), facts)
     same("sum of values by DuckDB", math.isclose(found[-1], total, rel_tol=1e-9, abs_tol=1e-3), True)

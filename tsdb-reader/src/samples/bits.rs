@@ -11,7 +11,6 @@
 //! whoever reads a block asks in the end whether it went [too far](Bits::end), and then reads again with checks.
 //! Defined in Prometheus' `tsdb/chunkenc/bstream.go`.
 
-use crate::cursor::Cursor;
 use crate::error::{DecodeError, DecodeErrorKind};
 
 /// Bytes from which the fields of one sample are peeked.
@@ -125,12 +124,11 @@ impl<'a> Bits<'a> {
 
     /// An unsigned LEB128 of at most 64 bits, its groups at any bit; moves `at` past it.
     pub(super) fn uvarint(&self, at: &mut u64, name: &'static str) -> Result<u64, DecodeError> {
-        if at.is_multiple_of(8) {
-            let rest =
-                usize::try_from(*at >> 3).ok().and_then(|byte| self.data.get(byte..)).unwrap_or_default();
-            let mut cursor = Cursor::new(rest, self.place(*at));
-            let value = cursor.uvarint(name)?;
-            *at += (rest.len() - cursor.rest().len()) as u64 * 8;
+        if at.is_multiple_of(8)
+            && let Some(rest) = usize::try_from(*at >> 3).ok().and_then(|byte| self.data.get(byte..))
+            && let Some((value, width)) = short_uvarint(rest)
+        {
+            *at += width;
             return Ok(value);
         }
         let (start, mut value) = (*at, 0);
@@ -179,6 +177,19 @@ impl<'a> Bits<'a> {
         let needed = ((at & 7) + width).div_ceil(8);
         DecodeError { offset: self.place(at), kind: DecodeErrorKind::Truncated { field, needed, left } }
     }
+}
+
+/// The unsigned LEB128 that `bytes` begin with and its bits, when 8 bytes are there and it takes no more.
+#[inline(always)]
+fn short_uvarint(bytes: &[u8]) -> Option<(u64, u64)> {
+    let mut value = 0;
+    for (group, byte) in bytes.first_chunk::<8>()?.iter().enumerate() {
+        value |= u64::from(byte & 0x7f) << (7 * group);
+        if *byte < 0x80 {
+            return Some((value, 8 * (group as u64 + 1)));
+        }
+    }
+    None
 }
 
 /// Bits of `window` from bit `at` on, at the top of a word; its lowest 7 bits may miss. `at` is below 64.

@@ -42,8 +42,8 @@ pub(super) trait FloatState: Copy {
     /// Reads the header: the number of samples, and the state before the first.
     fn open(bits: &Bits<'_>) -> Result<(u32, Self), DecodeError>;
 
-    /// The state after sample `index`, every field checked.
-    fn next_checked(self, bits: &Bits<'_>, index: u32) -> Result<Self, DecodeError>;
+    /// Goes to sample `index`, every field checked. After an error the state is none.
+    fn next_checked(&mut self, bits: &Bits<'_>, index: u32) -> Result<(), DecodeError>;
 
     /// The sample this state stands at.
     fn sample(&self) -> FloatSample;
@@ -114,37 +114,55 @@ impl Iterator for FloatSamples<'_> {
     }
 }
 
-/// Appends the samples of `chunks`, one chunk after the other; on error also tells which of them it was.
-///
-/// Faster than chunk by chunk. Samples before the error stay appended.
-pub fn append_chunks<'a>(
-    chunks: impl IntoIterator<Item = &'a Chunk>,
-    columns: &mut FloatColumns,
-) -> Result<(), (usize, DecodeError)> {
-    let mut scratch = [Scratch::new(), Scratch::new()];
-    let mut chunks = chunks.into_iter().peekable();
-    let mut place = 0;
-    while let Some(chunk) = chunks.next() {
-        let mut first = Encoded::open(chunk).map_err(|error| (place, error))?;
-        let second = chunks.peek().filter(|_| first.pairs()).and_then(|next| Encoded::open(next).ok());
-        let appended = match (&mut first, second.filter(Encoded::pairs)) {
-            (Encoded::Xor(a), Some(Encoded::Xor(b))) => append_pair(a, b, &mut scratch, columns).map(|()| 2),
-            (Encoded::Xor2(a), Some(Encoded::Xor2(b))) => {
-                append_pair(a, b, &mut scratch, columns).map(|()| 2)
-            }
-            (first, _) => {
-                let [scratch, _] = &mut scratch;
-                scratch.block.clear();
-                first.append_to(u32::MAX, scratch, columns).map(|()| 1).map_err(|error| (0, error))
-            }
-        };
-        let appended = appended.map_err(|(at, error)| (place + at, error))?;
-        if appended == 2 {
-            chunks.next();
-        }
-        place += appended;
+/// Decodes chunks into columns. One of them serves many chunks: it owns the memory that decoding needs.
+#[derive(Debug, Clone)]
+pub struct FloatDecoder {
+    scratch: [Scratch; 2],
+}
+
+impl Default for FloatDecoder {
+    fn default() -> Self {
+        Self { scratch: [Scratch::new(), Scratch::new()] }
     }
-    Ok(())
+}
+
+impl FloatDecoder {
+    /// Appends the samples of `chunks`, one chunk after the other; on error also tells which of them it was.
+    ///
+    /// Faster than chunk by chunk, for it decodes two at once. Samples before the error stay appended.
+    pub fn append<'a>(
+        &mut self,
+        chunks: impl IntoIterator<Item = &'a Chunk>,
+        columns: &mut FloatColumns,
+    ) -> Result<(), (usize, DecodeError)> {
+        let mut chunks = chunks.into_iter().peekable();
+        let mut place = 0;
+        while let Some(chunk) = chunks.next() {
+            let mut first = Encoded::open(chunk).map_err(|error| (place, error))?;
+            let second = chunks.peek().filter(|_| first.pairs()).and_then(|next| Encoded::open(next).ok());
+            let scratch = &mut self.scratch;
+            let appended = match (&mut first, second.filter(Encoded::pairs)) {
+                (Encoded::Xor(a), Some(Encoded::Xor(b))) => append_pair(a, b, scratch, columns).map(|()| 2),
+                (Encoded::Xor2(a), Some(Encoded::Xor2(b))) => append_pair(a, b, scratch, columns).map(|()| 2),
+                (first, _) => {
+                    let [scratch, _] = scratch;
+                    scratch.block.clear();
+                    first.append_to(u32::MAX, scratch, columns).map(|()| 1).map_err(|error| (0, error))
+                }
+            };
+            let appended = appended.map_err(|(at, error)| (place + at, error))?;
+            if appended == 2 {
+                chunks.next();
+            }
+            place += appended;
+        }
+        Ok(())
+    }
+}
+
+/// Appends the samples of one chunk.
+pub(crate) fn append_chunk(chunk: &Chunk, columns: &mut FloatColumns) -> Result<(), DecodeError> {
+    Encoded::open(chunk)?.append_to(u32::MAX, &mut Scratch::new(), columns)
 }
 
 /// Appends `a`, then `b`; on error also tells which of them it was.
@@ -314,16 +332,12 @@ impl<'a, S: FloatState> Decoder<'a, S> {
     }
 
     fn next_checked(&mut self) -> Result<FloatSample, DecodeError> {
-        match self.state.next_checked(&self.bits, self.index) {
-            Ok(state) => {
-                (self.state, self.index) = (state, self.index + 1);
-                Ok(state.sample())
-            }
-            Err(error) => {
-                self.index = self.count; // What follows a broken sample is noise.
-                Err(error)
-            }
+        if let Err(error) = self.state.next_checked(&self.bits, self.index) {
+            self.index = self.count; // What follows a broken sample is noise.
+            return Err(error);
         }
+        self.index += 1;
+        Ok(self.state.sample())
     }
 
     /// A run up to sample `until`. With `STARTS` each sample has a start timestamp of its own, else none has.

@@ -12,7 +12,8 @@ mod xor2;
 #[cfg(test)]
 mod tests;
 
-pub use floats::{FloatSamples, append_chunks};
+pub(crate) use floats::append_chunk;
+pub use floats::{FloatDecoder, FloatSamples};
 
 /// One float sample.
 #[derive(Debug, Clone, Copy)]

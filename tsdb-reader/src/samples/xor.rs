@@ -104,13 +104,13 @@ impl FloatState for XorState {
 
     #[cold]
     #[inline(never)]
-    fn next_checked(mut self, bits: &Bits<'_>, index: u32) -> Result<Self, DecodeError> {
+    fn next_checked(&mut self, bits: &Bits<'_>, index: u32) -> Result<(), DecodeError> {
         let Place { at, window } = &mut self.place;
         match index {
             0 => {
                 self.time_ms = bits.varint(at, "first timestamp")?;
                 self.value = bits.field(at, 64, "first value")?;
-                return Ok(self);
+                return Ok(());
             }
             1 => self.delta_ms = bits.uvarint(at, "timestamp delta")?.cast_signed(),
             _ => {
@@ -135,6 +135,6 @@ impl FloatState for XorState {
             }
             self.value ^= window.read_xor(bits, at)?;
         }
-        Ok(self)
+        Ok(())
     }
 }

@@ -145,7 +145,7 @@ impl FloatState for Xor2State {
 
     #[cold]
     #[inline(never)]
-    fn next_checked(mut self, bits: &Bits<'_>, index: u32) -> Result<Self, DecodeError> {
+    fn next_checked(&mut self, bits: &Bits<'_>, index: u32) -> Result<(), DecodeError> {
         let Place { at, window } = &mut self.place;
         let previous_ms = self.time_ms;
         if index == 0 {
@@ -156,7 +156,7 @@ impl FloatState for Xor2State {
                 let diff_ms = bits.varint(at, "first start timestamp")?;
                 self.start_time_ms = self.time_ms.wrapping_sub(diff_ms);
             }
-            return Ok(self);
+            return Ok(());
         }
         let mut change = Change::None;
         if index == 1 {
@@ -197,7 +197,7 @@ impl FloatState for Xor2State {
             let field_ms = bits.varbit_int(at, "start timestamp")?;
             self.apply_start(index, previous_ms, Some(field_ms));
         }
-        Ok(self)
+        Ok(())
     }
 }
 

@@ -271,7 +271,7 @@ fn decode_all(chunks: &[(Float, Vec<u8>)]) {
     }
     let chunks: Vec<_> = chunks.iter().map(|(encoding, data)| encoding.chunk(data)).collect();
     let mut columns = FloatColumns::default();
-    assert_eq!(append_chunks(&chunks, &mut columns).err(), failure);
+    assert_eq!(FloatDecoder::default().append(&chunks, &mut columns).err(), failure);
     if columns.start_times_ms.is_empty() {
         columns.start_times_ms.resize(columns.len(), 0);
     }
