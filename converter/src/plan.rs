@@ -84,16 +84,23 @@ pub struct SourceRange {
     pub min_time_ms: i64,
     /// First millisecond after it.
     pub max_time_ms: i64,
+    /// Of a set of sources: the samples of the first block seen with exactly these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples: Option<u64>,
 }
 
 /// Level-1 sources and what they cover, kept in the manifest: so that compaction alone changes no fingerprint.
+/// Beside them, sets of sources and how many samples they were first seen with: another number is another content.
 pub type Ledger = BTreeMap<String, SourceRange>;
 
 /// Enters the sources of `blocks` into `ledger`; the smaller range stays.
 pub fn enter_sources(ledger: &mut Ledger, blocks: &[OpenBlock]) {
     for block in blocks {
         let meta = block.block.meta();
-        let range = SourceRange { min_time_ms: meta.min_time_ms, max_time_ms: meta.max_time_ms };
+        let range =
+            SourceRange { min_time_ms: meta.min_time_ms, max_time_ms: meta.max_time_ms, samples: None };
+        let samples = Some(meta.stats.num_samples);
+        ledger.entry(source_set(block)).or_insert(SourceRange { samples, ..range });
         let length = |range: &SourceRange| i128::from(range.max_time_ms) - i128::from(range.min_time_ms);
         for source in sources(block) {
             let known = ledger.entry(source).or_insert(range);
@@ -110,6 +117,17 @@ fn sources(block: &OpenBlock) -> Vec<String> {
         [] => vec![block.ulid().to_string()],
         sources => sources.iter().map(Ulid::to_string).collect(),
     }
+}
+
+/// Names the sources of a block as a set. Blocks with other external labels or of another resolution, such as the
+/// parts that a compactor splits a block into, have other sets.
+fn source_set(block: &OpenBlock) -> String {
+    let meta = block.block.meta();
+    let labels: BTreeMap<_, _> = meta.external_labels().collect();
+    let sources: BTreeSet<_> = sources(block).into_iter().collect();
+    let mut hash = Xxh64::new(0);
+    hash.update(format!("{labels:?} {} {sources:?}", meta.resolution_ms()).as_bytes());
+    format!("set-{:016x}", hash.digest())
 }
 
 /// One time partition of one shard.
@@ -244,6 +262,11 @@ fn fingerprint<'a>(
             if inside {
                 parts.insert(format!("source {source}"));
             }
+        }
+        let samples = block.block.meta().stats.num_samples;
+        let known = ledger.get(&source_set(block)).and_then(|set| set.samples);
+        if known.is_some_and(|known| known != samples) {
+            parts.insert(format!("samples {} {samples}", block.ulid()));
         }
         if let Some(checksum) = block.tombstones.checksum().filter(|_| !block.tombstones.is_empty()) {
             parts.insert(format!("tombstones {} {checksum:08x}", block.ulid()));

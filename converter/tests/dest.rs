@@ -452,6 +452,25 @@ fn compaction_that_applies_tombstones_keeps_the_rows_and_freezes_nothing() {
 }
 
 #[test]
+fn a_block_of_the_same_sources_with_more_samples_is_read_again() {
+    let place = Place::new();
+    let sound = &blocks_of("consecutive")[0];
+    // First a copy with fewer samples: of another fixture, under the same sources.
+    let other = &blocks_of("overlap_three")[2];
+    let name = |block: &Path| block.file_name().unwrap().to_str().unwrap().to_owned();
+    let meta = place.add(other).join("meta.json");
+    let as_sound = fs::read_to_string(&meta).unwrap().replace(&name(other), &name(sound));
+    fs::remove_file(&meta).unwrap();
+    fs::write(&meta, as_sound).unwrap();
+    assert_eq!(place.run().samples.written, 20);
+    place.remove(other);
+    place.add(sound);
+    let report = place.run();
+    assert_eq!((report.units, report.samples.written), (counts(1, 0, 0), 40));
+    assert_eq!(place.run().units, counts(0, 1, 0));
+}
+
+#[test]
 fn a_unit_with_losses_is_tried_again_and_healed_by_a_sound_copy() {
     let place = Place::new();
     let block = place.add(&blocks_of("xor_basic")[0]);
