@@ -48,3 +48,8 @@ pub use meta::BlockMeta;
 pub use refs::{ChunkRef, SeriesRef};
 pub use tombstones::{Interval, Tombstones};
 pub use ulid::Ulid;
+
+/// Compiles the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
