@@ -422,10 +422,11 @@ fn kit_files(options: &ConvertOptions, units: &[UnitRecord]) -> Result<Vec<KitFi
     }))
 }
 
-/// A unit is done when nothing that shapes it has changed; one with losses is tried again.
+/// A unit is done when nothing that shapes it has changed; one that met broken bytes is tried again, for they may
+/// have been repaired.
 fn is_done(dest: &Dest, done: &UnitRecord, unit: &Unit) -> bool {
-    let lossless = done.tally.lost_samples() == 0 && done.findings.is_empty();
-    done.fingerprint == unit.fingerprint && lossless && dest.is_whole(done)
+    let sound = done.findings.is_empty() && !done.tally.lost.keys().any(|loss| loss.may_be_repaired());
+    done.fingerprint == unit.fingerprint && sound && dest.is_whole(done)
 }
 
 pub(crate) fn slices_in_flight(run: &RunOptions) -> Result<usize, ConvertError> {

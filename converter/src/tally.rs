@@ -37,6 +37,14 @@ pub enum Loss {
     EncodingUnknown,
 }
 
+impl Loss {
+    /// True when the same bytes may be repaired under the same ULID; the other losses stay what they are until
+    /// this program learns more.
+    pub fn may_be_repaired(self) -> bool {
+        self == Self::UndecodableChunk
+    }
+}
+
 /// Counts of samples, unless said otherwise.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

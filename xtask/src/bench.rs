@@ -191,11 +191,14 @@ fn block(folder: &Path, name: &str, flag: &str) -> Done<PathBuf> {
 /// promtool wants a data directory with a `wal` folder.
 fn with_wal(folder: &Path, block: &Path) -> Done<PathBuf> {
     let data = folder.join("data");
-    let link = data.join(block.file_name().unwrap_or_default());
+    let copy = data.join(block.file_name().unwrap_or_default());
     let make = || -> std::io::Result<()> {
         fs::create_dir_all(data.join("wal"))?;
-        if !link.exists() {
-            std::os::unix::fs::symlink(block, &link)?;
+        fs::create_dir_all(&copy)?;
+        for file in ["meta.json", "index", "chunks"] {
+            if !copy.join(file).exists() {
+                std::os::unix::fs::symlink(block.join(file), copy.join(file))?;
+            }
         }
         Ok(())
     };
