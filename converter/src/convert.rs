@@ -17,6 +17,7 @@ use crate::discover::{DiscoverError, Found, discover};
 use crate::distribute::PlanError;
 use crate::error::error_chain;
 use crate::finding::{Finding, Findings, Severity};
+use crate::identities;
 use crate::merge::Wanted;
 use crate::options::{ConvertOptions, StaleMarkers};
 use crate::order::Order;
@@ -28,7 +29,7 @@ use crate::schema::{Table, TableSchema};
 use crate::series::{SeriesError, Walk};
 use crate::sink::{Encoder, FORMAT_VERSION, SinkError};
 use crate::time::{TimeBounds, display_time};
-use crate::unit::{identity, rows_per_slice};
+use crate::unit::rows_per_slice;
 
 /// What one slice may hold while it is merged and encoded, by measurement, rounded up.
 const SLICE_BYTES: u64 = 56 << 20;
@@ -308,7 +309,7 @@ pub(crate) fn run_units(
     let commit = |unit: &Unit, mut output: UnitOutput| -> Result<(), ConvertError> {
         let old = before.get(&unit.unit);
         let (record, frozen) = match old {
-            Some(old) if old.shrinks_to(&output.tally) => {
+            Some(old) if dest.would_shrink(old, &output.tally, &mut output.identities)? => {
                 dest.mark_frozen(unit)?;
                 (old.clone(), Some(output.findings))
             }
@@ -451,7 +452,7 @@ fn name_series(error: DestError, blocks: &[OpenBlock]) -> DestError {
             if block.block.index().series(series_ref, &mut series).is_ok() {
                 block.relabel.identify(&series.labels, &mut own);
                 block.relabel.shape(&own, &mut shaped);
-                if identity(&shaped).0 == series_id {
+                if identities::series_id(&shaped) == series_id {
                     named.insert(shaped.to_string());
                 }
             }

@@ -4,7 +4,7 @@
 //! DEST/samples/dt=2026-11-20/part-<unit>-<fp8>-0000.parquet      appears whole, by rename
 //! DEST/_promblock/plan.json            options and shard bounds, chosen once
 //! DEST/_promblock/units/<unit>.json    written last: the unit's commit
-//! DEST/_promblock/units/<unit>.ids     its series: (series_id, second hash) as u64 little-endian, ascending
+//! DEST/_promblock/units/<unit>.ids     its series, see `identities`
 //! DEST/_promblock/manifest.json        what is published; readers use its file lists
 //! DEST/_promblock/lock                 held by the run that writes
 //! ```
@@ -21,12 +21,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::bigquery::KitFile;
 use crate::finding::Findings;
+use crate::identities::{self, IDENTITY_BYTES, SeriesIdentity};
 use crate::options::ConvertOptions;
 use crate::plan::{Ledger, Unit};
 use crate::sink::{FORMAT_VERSION, PartFile, SinkError};
 use crate::tally::Tally;
 use crate::time::Partition;
-use crate::unit::SeriesIdentity;
 
 /// The folder for what is not data.
 const OWN_FOLDER: &str = "_promblock";
@@ -46,6 +46,14 @@ pub enum DestError {
     NotOurs {
         /// The folder.
         path: PathBuf,
+    },
+    /// Writing there would change a block.
+    #[error("DEST {} lies inside block {}; choose a folder outside of it", path.display(), block.display())]
+    InsideBlock {
+        /// The folder.
+        path: PathBuf,
+        /// The block.
+        block: PathBuf,
     },
     /// It was made with other options.
     #[error(
@@ -173,10 +181,8 @@ pub struct UnitRecord {
 }
 
 impl UnitRecord {
-    /// True when a redo may hold less than this: the input is gone, so the unit stays as it is.
-    ///
-    /// Tombstones do not count as shrinking; a compaction that applied them does not either.
-    pub fn shrinks_to(&self, redo: &Tally) -> bool {
+    /// True when a redo holds less than this in all. Tombstones do not count as shrinking; a compaction that applied them does not either.
+    fn shrinks_to(&self, redo: &Tally) -> bool {
         let with_tombstoned = |tally: &Tally| tally.written + tally.tombstoned;
         redo.written < self.tally.written && with_tombstoned(redo) < with_tombstoned(&self.tally)
     }
@@ -245,6 +251,10 @@ impl Dest {
         if !own.join("plan.json").exists() && !is_free(root)? {
             return Err(DestError::NotOurs { path: root.to_owned() });
         }
+        let absolute = std::path::absolute(root).map_err(io_error("find", root))?;
+        if let Some(block) = absolute.ancestors().find(|at| at.join("meta.json").exists()) {
+            return Err(DestError::InsideBlock { path: root.to_owned(), block: block.to_owned() });
+        }
         fs::create_dir_all(own.join("units")).map_err(io_error("create", &own))?;
         let dest = Self::lock(root, File::try_lock)?;
         let (plan, manifest) = Self::peek(root, Some(options))?;
@@ -289,11 +299,16 @@ impl Dest {
         options: Option<&ConvertOptions>,
     ) -> Result<(Option<DestPlan>, Option<Manifest>), DestError> {
         let own = root.join(OWN_FOLDER);
-        let plan: Option<DestPlan> = read_json(&own.join("plan.json"))?;
+        let mut plan: Option<DestPlan> = read_json(&own.join("plan.json"))?;
+        if plan.is_none() && !is_free(root)? {
+            return Err(DestError::NotOurs { path: root.to_owned() });
+        }
+        if options.is_some() && !own.join("manifest.json").exists() && !has_units(&own)? {
+            // Nothing is committed yet, so options may still change.
+            plan = None;
+        }
         if let Some(plan) = &plan {
             check_plan(root, plan, options)?;
-        } else if !is_free(root)? {
-            return Err(DestError::NotOurs { path: root.to_owned() });
         }
         Ok((plan, read_json(&own.join("manifest.json"))?))
     }
@@ -350,10 +365,7 @@ impl Dest {
         let mut units = Vec::new();
         for entry in fs::read_dir(&folder).map_err(io_error("list", &folder))? {
             let path = entry.map_err(io_error("list", &folder))?.path();
-            // What a killed run left under a temporary name is no commit.
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if name.ends_with(".json")
-                && !name.starts_with(TEMPORARY_PREFIX)
+            if is_record(&path)
                 && let Some(unit) = read_json(&path)?
             {
                 units.push(unit);
@@ -365,9 +377,12 @@ impl Dest {
 
     /// True when all files of a unit are there with the size they had.
     pub fn is_whole(&self, unit: &UnitRecord) -> bool {
-        unit.files.iter().all(|file| {
-            fs::metadata(self.root.join(&file.path)).is_ok_and(|found| found.len() == file.size_bytes)
-        })
+        let identities = fs::metadata(self.identities_path(&unit.unit));
+        let identities = identities.is_ok_and(|found| found.len() == unit.tally.series * IDENTITY_BYTES);
+        identities
+            && unit.files.iter().all(|file| {
+                fs::metadata(self.root.join(&file.path)).is_ok_and(|found| found.len() == file.size_bytes)
+            })
     }
 
     /// Gives the files of a unit their names, then writes its record. Files that it replaces stay until the
@@ -393,7 +408,7 @@ impl Dest {
                 crc32c: format!("{:08x}", part.crc32c),
             });
         }
-        self.write_identities(&unit.unit, identities)?;
+        self.write(&format!("units/{}.ids", unit.unit), &identities::encode(identities))?;
         let record = UnitRecord {
             unit: unit.unit.clone(),
             partition: unit.partition.clone(),
@@ -446,14 +461,30 @@ impl Dest {
         Ok(())
     }
 
-    fn write_identities(&self, unit: &str, identities: &mut [SeriesIdentity]) -> Result<(), DestError> {
-        identities.sort_unstable();
-        let mut bytes = Vec::with_capacity(identities.len() * 16);
-        for (series_id, check) in identities.iter() {
-            bytes.extend_from_slice(&series_id.to_le_bytes());
-            bytes.extend_from_slice(&check.to_le_bytes());
+    fn identities_path(&self, unit: &str) -> PathBuf {
+        self.own_folder().join(format!("units/{unit}.ids"))
+    }
+
+    /// True when a redo of `record`'s unit would hold less than what is published: the input is gone, so the unit
+    /// stays as it is. A redo of which more is deleted by tombstones may hold less.
+    pub fn would_shrink(
+        &self,
+        record: &UnitRecord,
+        redo: &Tally,
+        identities: &mut [SeriesIdentity],
+    ) -> Result<bool, DestError> {
+        if record.shrinks_to(redo) || redo.tombstoned > record.tally.tombstoned {
+            return Ok(record.shrinks_to(redo));
         }
-        self.write(&format!("units/{unit}.ids"), &bytes)
+        let path = self.identities_path(&record.unit);
+        let mut file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            file => file.map_err(io_error("read", &path))?,
+        };
+        let published =
+            identities::read_range(&mut file, i64::MIN, i64::MAX).map_err(io_error("read", &path))?;
+        identities.sort_unstable();
+        Ok(identities::shrinks(&published, identities))
     }
 
     /// Refuses when one `series_id` stands for different series in any two of `units`.
@@ -462,18 +493,18 @@ impl Dest {
     pub fn check_identities(&self, units: &[UnitRecord]) -> Result<(), DestError> {
         const HELD: u64 = 4 << 20;
         let series: u64 = units.iter().map(|unit| unit.tally.series).sum();
-        let ranges = (series / HELD + 1).next_power_of_two().min(1 << 16);
-        let shift = 64 - ranges.trailing_zeros();
+        let ranges = i128::from(series / HELD + 1);
+        let bound = |range: i128| i128::from(i64::MIN) + (range << 64) / ranges;
         for range in 0..ranges {
+            let (first, last) = (bound(range), bound(range + 1) - 1);
+            let cut = |at: i128| i64::try_from(at).unwrap_or(i64::MAX);
             let mut seen: Vec<(i64, u64, usize)> = Vec::new();
             for (at, unit) in units.iter().enumerate() {
-                let path = self.own_folder().join(format!("units/{}.ids", unit.unit));
-                let bytes = fs::read(&path).map_err(io_error("read", &path))?;
-                for (series_id, check) in identities_in(&bytes) {
-                    if ranges == 1 || series_id.cast_unsigned() >> shift == range {
-                        seen.push((series_id, check, at));
-                    }
-                }
+                let path = self.identities_path(&unit.unit);
+                let mut file = File::open(&path).map_err(io_error("read", &path))?;
+                let read = identities::read_range(&mut file, cut(first), cut(last));
+                let read = read.map_err(io_error("read", &path))?;
+                seen.extend(read.into_iter().map(|series| (series.series_id, series.check, at)));
             }
             seen.sort_unstable();
             let clash = seen.windows(2).find(|pair| matches!(pair, [a, b] if a.0 == b.0 && a.1 != b.1));
@@ -555,14 +586,20 @@ fn check_plan(root: &Path, plan: &DestPlan, options: Option<&ConvertOptions>) ->
     Err(DestError::OtherOptions { path: root.to_owned(), differences })
 }
 
-fn identities_in(bytes: &[u8]) -> impl Iterator<Item = SeriesIdentity> + '_ {
-    let (pairs, _) = bytes.as_chunks::<16>();
-    pairs.iter().map(|pair| {
-        let both = u128::from_le_bytes(*pair);
-        #[expect(clippy::cast_possible_truncation, reason = "the two halves of the pair are wanted")]
-        let (series_id, check) = (both as u64, (both >> 64) as u64);
-        (series_id.cast_signed(), check)
-    })
+/// True when any unit is committed.
+fn has_units(own: &Path) -> Result<bool, DestError> {
+    let folder = own.join("units");
+    let mut entries = match fs::read_dir(&folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        entries => entries.map_err(io_error("list", &folder))?,
+    };
+    Ok(entries.any(|entry| entry.is_ok_and(|entry| is_record(&entry.path()))))
+}
+
+/// True for `units/<unit>.json`, not for what a killed run left under a temporary name.
+fn is_record(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.ends_with(".json") && !name.starts_with(TEMPORARY_PREFIX)
 }
 
 /// True when nothing is there, or only what we may have begun.

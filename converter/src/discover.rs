@@ -2,7 +2,7 @@
 //!
 //! A SOURCE is a block folder or a folder of blocks. Whatever else lies there is either normal in a live place
 //! and *skipped*, or *broken* and named; a block that another one supersedes is skipped, so that nothing is read
-//! twice (tsdb-formats: `compaction.parents`, `compaction.sources`).
+//! twice (`compaction.parents` and `compaction.sources` of `meta.json`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,11 +12,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tsdb_reader::block::read_meta;
+use tsdb_reader::labels::METRIC_NAME;
 use tsdb_reader::source::{LocalSource, Source};
 use tsdb_reader::{Block, BlockMeta, Error, Ulid};
 
 use crate::error::error_chain;
 use crate::finding::{Finding, Severity};
+
+/// Blocks marked for deletion are read until their mark is older than this.
+const DELETION_MARK_DELAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Blocks without `meta.json` that are younger than this may still be uploading.
 const PARTIAL_UPLOAD_AGE: Duration = Duration::from_secs(48 * 3600);
@@ -111,6 +115,9 @@ pub fn discover(sources: &[PathBuf]) -> Result<Discovery, DiscoverError> {
         } else if is_copy_of_raw(found.block.meta(), &raw) {
             let message = "downsampled, and the raw samples are there";
             findings.push(Finding::new(Severity::Skipped, "downsampled-block", found.location, message));
+        } else if is_marked_for_deletion(Path::new(&found.location)) {
+            let message = "marked for deletion more than 24 hours ago";
+            findings.push(Finding::new(Severity::Skipped, "marked-block", found.location, message));
         } else if is_empty(found.block.meta()) {
             findings.push(Finding::new(Severity::Skipped, "empty-block", found.location, "holds no samples"));
         } else {
@@ -180,6 +187,15 @@ fn is_copy_of_raw(meta: &BlockMeta, raw: &BTreeMap<BTreeMap<String, String>, BTr
         && raw.get(&group(meta).0).is_some_and(|raw| sources.iter().all(|source| raw.contains(source)))
 }
 
+/// True when `deletion-mark.json` of Thanos, Mimir or Cortex has been there for longer than readers go on reading.
+fn is_marked_for_deletion(folder: &Path) -> bool {
+    let Ok(mark) = fs::read(folder.join("deletion-mark.json")) else { return false };
+    let mark: serde_json::Value = serde_json::from_slice(&mark).unwrap_or_default();
+    let marked_at = mark.get("deletion_time").and_then(serde_json::Value::as_u64).map(Duration::from_secs);
+    let age = marked_at.and_then(|at| SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + at).ok());
+    age.is_some_and(|age| age > DELETION_MARK_DELAY)
+}
+
 /// `meta.json` says so, and states its counts at all.
 fn is_empty(meta: &BlockMeta) -> bool {
     meta.stats.num_samples == 0
@@ -198,13 +214,19 @@ fn block_folders(path: &Path, findings: &mut Vec<Finding>) -> Result<Vec<PathBuf
         return Ok(vec![path.to_owned()]);
     }
     let mut folders = Vec::new();
-    let mut hints = Vec::new();
+    let (mut hints, mut foreign) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(path).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
         if !entry.path().is_dir() {
+            if name.parse::<Ulid>().is_ok() && entry.path().is_symlink() {
+                let message =
+                    "a link named as a block is, to a folder that is not there; mend it or remove it";
+                let place = entry.path().display().to_string();
+                findings.push(Finding::new(Severity::Broken, "unreadable-block", place, message));
+            }
             continue;
         }
-        let name = entry.file_name().to_string_lossy().into_owned();
         if name.parse::<Ulid>().is_ok() {
             folders.push(entry.path());
         } else if let Some((ulid, suffix)) = name.split_once('.')
@@ -224,16 +246,26 @@ fn block_folders(path: &Path, findings: &mut Vec<Finding>) -> Result<Vec<PathBuf
                 entry.path().display().to_string(),
                 "a block in a folder whose name is no ULID; give it as a SOURCE of its own to read it",
             ));
-            hints.push(entry.path());
+            foreign.push(entry.path());
         } else if holds_blocks(&entry.path()) {
             hints.push(entry.path());
         }
     }
     folders.sort();
     if folders.is_empty() {
+        hints.append(&mut foreign);
         hints.sort();
         let hint = hints.first().map(|hint| format!("; {} holds some", hint.display())).unwrap_or_default();
         return Err(DiscoverError::NoBlock { path: path.to_owned(), hint });
+    }
+    for hint in hints {
+        let message = "holds blocks of its own; give it as a SOURCE to read them";
+        findings.push(Finding::new(
+            Severity::Skipped,
+            "folder-of-blocks",
+            hint.display().to_string(),
+            message,
+        ));
     }
     Ok(folders)
 }
@@ -269,8 +301,11 @@ fn open(folder: &Path, location: &str) -> Result<Block, Unreadable> {
 
 /// Reads what every use of a block needs.
 fn check(block: &Block) -> Result<(), Error> {
-    block.index().symbols()?;
-    block.index().all_postings()?;
+    let index = block.index();
+    index.symbols()?;
+    index.all_postings()?;
+    let metrics: Vec<_> = index.label_values(METRIC_NAME)?.map(|(_, offset)| offset).collect();
+    index.postings_lens(&metrics)?;
     block.tombstones()?;
     block.segments()?;
     Ok(())

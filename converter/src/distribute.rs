@@ -232,8 +232,12 @@ pub fn commit(root: &Path, plan: PlanFile) -> Result<Report, ConvertError> {
     let options = dest_plan.options;
     let reads_all =
         options.selectors.is_empty() && options.min_time_ms.is_none() && options.max_time_ms.is_none();
-    let counts = UnitCounts { done: of_plan.len() as u64, ..UnitCounts::default() };
-    let scope = Scope { reads_all, all_units: true };
+    let is_frozen =
+        |unit: &&Unit| records.get(&unit.unit).is_some_and(|at| at.fingerprint != unit.fingerprint);
+    let frozen = plan.units.iter().filter(is_frozen).count() as u64;
+    let counts = UnitCounts { done: of_plan.len() as u64 - frozen, frozen, ..UnitCounts::default() };
+    // Workers may have converted their units at different times, from different blocks of the same content.
+    let scope = Scope { reads_all, all_units: false };
     let report = Report::new(&of_plan, header.blocks, header.findings, counts, scope);
     let published = Published { options, shard_bounds: dest_plan.shard_bounds, ledger: header.ledger };
     publish(&dest, &encoder, published, &report, all)?;

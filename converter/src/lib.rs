@@ -15,6 +15,7 @@ pub mod dump;
 pub mod error;
 pub mod estimate;
 pub mod finding;
+pub mod identities;
 pub mod inspect;
 pub mod merge;
 pub mod options;

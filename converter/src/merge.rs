@@ -329,7 +329,9 @@ impl<'a> Merger<'a> {
                 continue;
             }
             terms.taken_over += u64::from(!owns);
-            if part.deleted.iter().any(|gone| (gone.min_time_ms..=gone.max_time_ms).contains(&time_ms)) {
+            // Intervals are merged and ascend.
+            let next = part.deleted.partition_point(|gone| gone.max_time_ms < time_ms);
+            if part.deleted.get(next).is_some_and(|gone| gone.min_time_ms <= time_ms) {
                 terms.tombstoned += 1;
             } else if self.wanted.drop_stale && is_stale_nan(value) {
                 terms.stale_dropped += 1;

@@ -18,6 +18,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use crate::blocks::OpenBlock;
 use crate::convert::ConvertError;
 use crate::finding::Findings;
+use crate::identities::SeriesIdentity;
 use crate::merge::Wanted;
 use crate::order::Order;
 use crate::plan::{Shard, Unit};
@@ -25,7 +26,7 @@ use crate::rows::SampleRows;
 use crate::series::{SeriesError, SeriesMerge, Walk};
 use crate::sink::{Encoder, PartFile, TableWriters};
 use crate::tally::Tally;
-use crate::unit::{EncodedSlice, SeriesIdentity, Slice, encode_slice, next_slice};
+use crate::unit::{EncodedSlice, Slice, encode_slice, next_slice};
 
 /// What a person waiting wants to know; updated while units run.
 #[derive(Debug, Default)]

@@ -253,7 +253,16 @@ fn fingerprint<'a>(
     options: &ConvertOptions,
 ) -> String {
     let mut parts = BTreeSet::new();
+    let blocks: Vec<&OpenBlock> = blocks.collect();
+    let mut sets: BTreeMap<String, usize> = BTreeMap::new();
+    for block in &blocks {
+        *sets.entry(source_set(block)).or_default() += 1;
+    }
     for block in blocks {
+        // Blocks with the same sources are parts of one (split by series) or copies: the sources do not tell them apart.
+        if sets.get(&source_set(block)).is_some_and(|&count| count > 1) {
+            parts.insert(format!("one of several {}", block.ulid()));
+        }
         for source in sources(block) {
             let range = ledger.get(&source);
             let inside = range.is_none_or(|range| {

@@ -85,7 +85,7 @@ impl Report {
         for block in &mut blocks {
             block.read = samples.read_by_block.get(&block.ulid).copied().unwrap_or_default();
         }
-        if scope.reads_all && scope.all_units && counts.skipped == 0 {
+        if scope.reads_all && scope.all_units && counts.skipped + counts.frozen == 0 {
             // A meta.json without counts states none.
             for block in blocks.iter().filter(|block| block.samples != 0 && block.read != block.samples) {
                 let message = format!(
@@ -95,6 +95,11 @@ impl Report {
                 let place = format!("{} ({})", block.ulid, block.location);
                 findings.push(Finding::new(Severity::Note, "meta-count", place, message));
             }
+        }
+        if !scope.reads_all && samples.read == 0 && units.iter().all(|unit| unit.tally.taken_over == 0) {
+            let message =
+                "no samples were selected; look at --match, --min-time, --max-time and the blocks' times";
+            findings.push(Finding::new(Severity::Note, "nothing-selected", "SOURCE", message));
         }
         // Units of different runs may have read the same time from different blocks.
         let handed_over = samples.handed_over == samples.taken_over

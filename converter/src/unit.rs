@@ -3,11 +3,9 @@
 //! A *slice* is a run of consecutive series of a unit, the grain of parallel work. Where slices are cut depends on
 //! the blocks alone, never on threads or memory.
 
-use tsdb_reader::Labels;
-use xxhash_rust::xxh64::Xxh64;
-
 use crate::blocks::OpenBlock;
 use crate::finding::Findings;
+use crate::identities::SeriesIdentity;
 use crate::merge::{Merger, Wanted};
 use crate::rows::{SampleRows, SeriesRows};
 use crate::series::{MergedSeries, SeriesError, SeriesMerge};
@@ -16,9 +14,6 @@ use crate::tally::Tally;
 
 /// Series of a slice at most: their labels are held while it is encoded.
 const SERIES_PER_SLICE: usize = 1 << 16;
-
-/// Seed of the second hash, which tells a collision of `series_id` from the same series.
-const CHECK_SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Consecutive series of a unit.
 #[derive(Debug)]
@@ -62,9 +57,6 @@ where
     Ok((!series.is_empty()).then_some(Slice { index, series }))
 }
 
-/// The `series_id` of a label set and a second hash: two series with one id have different second hashes.
-pub type SeriesIdentity = (i64, u64);
-
 /// A slice, encoded.
 #[derive(Debug, Default)]
 pub struct EncodedSlice {
@@ -93,15 +85,16 @@ pub fn encode_slice(
     let rows_per_part = 2 * rows_per_slice(encoder.options().format);
     rows.clear();
     for series in slice.series {
-        if merger.append(&series.members, &mut rows.columns) == 0 {
+        let samples = merger.append(&series.members, &mut rows.columns);
+        if samples == 0 {
             continue;
         }
         merged_series += series.merged;
-        let identity = identity(&series.labels);
+        let identity = SeriesIdentity::new(&series.labels, samples as u64);
         done.identities.push(identity);
         rows.series.push(SeriesRows {
             labels: series.labels,
-            series_id: identity.0,
+            series_id: identity.series_id,
             end: rows.columns.len(),
         });
         if rows.len() as u64 >= rows_per_part {
@@ -116,37 +109,4 @@ pub fn encode_slice(
     (done.tally, done.findings) = merger.finish();
     done.tally.merged_series = merged_series;
     Ok(done)
-}
-
-/// Prometheus' stable hash of a label set: XXH64 over names and values, each ended by 0xff.
-pub fn identity(labels: &Labels) -> SeriesIdentity {
-    (stable_hash(labels, 0).cast_signed(), stable_hash(labels, CHECK_SEED))
-}
-
-fn stable_hash(labels: &Labels, seed: u64) -> u64 {
-    let mut hash = Xxh64::new(seed);
-    for (name, value) in labels.iter() {
-        hash.update(name);
-        hash.update(&[0xff]);
-        hash.update(value);
-        hash.update(&[0xff]);
-    }
-    hash.digest()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn series_ids_are_prometheus_stable_hashes() {
-        let hash = |pairs: &[(&str, &str)]| {
-            let labels = pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
-            identity(&labels).0.cast_unsigned()
-        };
-        // As `labels.StableHash` of Prometheus 3.15 gives them.
-        assert_eq!(hash(&[("A", "x"), ("__name__", "n"), ("a", "y"), ("job", "z")]), 0xa8cc_d3fa_e33f_867d);
-        let up = [("__name__", "up"), ("instance", "localhost:9090"), ("job", "prometheus")];
-        assert_eq!(hash(&up), 0xf28c_8afc_d224_e55f);
-    }
 }

@@ -16,8 +16,8 @@ use common::{
 use serde_json::Value;
 use tsdb_converter::convert::RunOptions;
 use tsdb_converter::finding::Severity;
+use tsdb_converter::identities::series_id;
 use tsdb_converter::options::ConvertOptions;
-use tsdb_converter::unit::identity;
 use tsdb_reader::source::LocalSource;
 use tsdb_reader::{Block, Series};
 
@@ -127,7 +127,7 @@ fn reference(name: &str) -> Samples {
     let mut lines: Vec<_> = lines.filter(|line| line["error"].is_null()).collect();
     lines.sort_by_key(|line| std::cmp::Reverse(line["dir"].as_str().unwrap().to_owned()));
     for line in lines {
-        let (series_id, _) = identity(&labels(&line["labels"]));
+        let series_id = series_id(&labels(&line["labels"]));
         let deleted = deleted(&broken_folder(name).join(line["dir"].as_str().unwrap()), series_id);
         // What was decoded before an error counts last: padding may have passed for samples.
         let mut chunks: Vec<_> = line["chunks"].as_array().into_iter().flatten().collect();
@@ -164,7 +164,7 @@ fn deleted(folder: &Path, wanted: i64) -> Vec<(i64, i64)> {
     let mut series = Series::default();
     let mut intervals = Vec::new();
     for series_ref in all {
-        if block.index().series(series_ref, &mut series).is_ok() && identity(&series.labels).0 == wanted {
+        if block.index().series(series_ref, &mut series).is_ok() && series_id(&series.labels) == wanted {
             let of_series = tombstones.intervals(series_ref).iter();
             intervals.extend(of_series.map(|gone| (gone.min_time_ms, gone.max_time_ms)));
         }

@@ -15,6 +15,7 @@ use tsdb_converter::blocks::OpenBlock;
 use tsdb_converter::convert::{ConvertError, open_blocks};
 use tsdb_converter::discover::discover;
 use tsdb_converter::finding::Findings;
+use tsdb_converter::identities::series_id;
 use tsdb_converter::options::{ConvertOptions, StaleMarkers};
 use tsdb_converter::order::Order;
 use tsdb_converter::plan::Shard;
@@ -23,7 +24,6 @@ use tsdb_converter::report::Report;
 use tsdb_converter::series::{SeriesError, SeriesMerge, Walk};
 use tsdb_converter::sink::{Format, Layout, OutputOptions};
 use tsdb_converter::time::PartitionBy;
-use tsdb_converter::unit::identity;
 use tsdb_reader::Labels;
 
 fn fixture(name: &str) -> PathBuf {
@@ -99,10 +99,11 @@ fn several_selectors_select_what_any_of_them_does() {
 }
 
 #[test]
-fn a_selector_that_selects_nothing_gives_no_rows_and_no_complaint() {
+fn a_selector_that_selects_nothing_gives_no_rows_and_says_so() {
     let (samples, report) = run("xor_basic", &matching(&[r#"{job="none"}"#]));
     assert_eq!((samples.len(), report.samples.read, report.exit_code()), (0, 0, 0));
-    assert!(report.findings.is_empty(), "{report:#?}");
+    let names: Vec<_> = report.findings.list.iter().map(|finding| finding.name.as_str()).collect();
+    assert_eq!(names, ["nothing-selected"]);
 }
 
 #[test]
@@ -207,7 +208,7 @@ fn shaped(name: &str, shape: impl Fn(&Labels) -> BTreeMap<Vec<u8>, Vec<u8>>) -> 
     for (id, of_series) in &expected.floats {
         let pairs = shape(&expected.labels[id]);
         let labels: Labels = pairs.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
-        samples.entry(identity(&labels).0).or_default().extend(of_series);
+        samples.entry(series_id(&labels)).or_default().extend(of_series);
     }
     samples.values_mut().for_each(|at| at.sort_unstable());
     samples

@@ -1,7 +1,7 @@
 //! Strings as Go's `strconv.Quote` writes them, and label sets as Prometheus prints them.
 //!
 //! What `unicode.IsPrint` calls printable stands as it is; the rest is escaped, and so is every byte that is not
-//! UTF-8, as `\xff`. The table of printable characters is Go's ([`super::printable`]): Rust has another one.
+//! UTF-8, as `\xff`. The table of printable characters is Go's (module `printable`): Rust has another one.
 //! Defined in Go's `strconv/quote.go` and Prometheus' `model/labels/labels_common.go`.
 
 use tsdb_reader::Labels;

@@ -15,10 +15,10 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 use tsdb_converter::convert::{ConvertError, RunOptions, convert};
 use tsdb_converter::dest::Manifest;
+use tsdb_converter::identities::series_id;
 use tsdb_converter::options::ConvertOptions;
 use tsdb_converter::pipeline::Progress;
 use tsdb_converter::report::Report;
-use tsdb_converter::unit::identity;
 use tsdb_reader::Labels;
 
 /// Bits of the stale marker.
@@ -89,7 +89,7 @@ pub fn expected(name: &str) -> Expected {
                 samples.push((int(&run[0]) + n * int(&run[1]), bits, int(&run[4])));
             }
         }
-        let (series_id, _) = identity(&labels);
+        let series_id = series_id(&labels);
         labels_by_id.insert(series_id, labels);
         if !samples.is_empty() {
             assert!(floats.insert(series_id, samples).is_none(), "{name}: two series with one id");
