@@ -235,11 +235,12 @@ impl<'a> Encoded<'a> {
         }
     }
 
-    /// True when the chunk may be decoded along with another one.
+    /// True when the chunk may be decoded along with another one: it has more than the beginning, whose samples are
+    /// read without asking the count again.
     fn pairs(&self) -> bool {
         match self {
-            Self::Xor(_) => true,
-            Self::Xor2(decoder) => !decoder.state.may_have_start_times(),
+            Self::Xor(decoder) => decoder.count > BEGINNING,
+            Self::Xor2(decoder) => decoder.count > BEGINNING && !decoder.state.may_have_start_times(),
         }
     }
 

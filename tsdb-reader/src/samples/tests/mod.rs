@@ -297,6 +297,25 @@ fn any_two_chunks_together_give_what_each_gives_alone() {
     }
 }
 
+#[test]
+fn chunks_that_hold_more_than_their_header_promises_give_what_it_promises() {
+    let samples: Vec<Sample> = (0..9i64).map(|n| (1000 * n, 0, n.cast_unsigned() << 52)).collect();
+    let mut all = Vec::new();
+    for encoding in [Xor, Xor2] {
+        for count in 0..6u8 {
+            let mut data = encoding.encode(&samples);
+            data[1] = count;
+            assert_eq!(encoding.decode(&data), (samples[..count.into()].to_vec(), None));
+            all.push((encoding, data));
+        }
+    }
+    for first in &all {
+        for second in &all {
+            decode_all(&[first.clone(), second.clone()]);
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn any_chunks_together_give_what_each_gives_alone(
