@@ -115,11 +115,6 @@ impl OpenBlock {
         stats.num_samples.checked_div(stats.num_chunks).unwrap_or(120).clamp(1, u16::MAX.into())
     }
 
-    /// True when all series are read.
-    pub fn is_whole(&self) -> bool {
-        self.selected.is_none()
-    }
-
     /// Runs of series in `shard`: run 0 is the series without a metric, run n the metric n - 1.
     pub fn runs_of(&self, shard: &Shard) -> (usize, usize) {
         let before = |bound: &Option<Vec<u8>>, open: usize| match bound {
