@@ -5,6 +5,7 @@
 
 mod bits;
 mod floats;
+mod histogram;
 mod window;
 mod xor;
 mod xor2;
@@ -14,6 +15,10 @@ mod tests;
 
 pub(crate) use floats::append_chunk;
 pub use floats::{FloatDecoder, FloatSamples};
+pub use histogram::{
+    CUSTOM_BUCKETS_SCHEMA, CounterResetHint, HistogramColumns, HistogramKind, HistogramLayout, HistogramRow,
+    Span,
+};
 
 /// One float sample.
 #[derive(Debug, Clone, Copy)]
