@@ -21,7 +21,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::error::{DecodeError, DecodeErrorKind, Error};
-use crate::index::{Index, LayoutHint};
+use crate::index::Index;
 use crate::limits;
 use crate::meta::BlockMeta;
 use crate::once::OnceValue;
@@ -48,8 +48,7 @@ impl Block {
 
     /// Opens the block that `source` holds, whose meta was read before.
     pub fn with_meta(source: Arc<dyn Source>, meta: BlockMeta) -> Result<Self, Error> {
-        let hint = if meta.written_as_version_2() { LayoutHint::Version2 } else { LayoutHint::VersionByte };
-        let index = Index::open(Arc::clone(&source), hint)?;
+        let index = Index::open(Arc::clone(&source))?;
         Ok(Self { source, meta, index, tombstones: OnceValue::new(), segments: OnceValue::new() })
     }
 
@@ -129,6 +128,11 @@ impl Segments {
     /// Their numbers, ascending.
     pub fn numbers(&self) -> &[u32] {
         &self.numbers
+    }
+
+    /// How many of them references can name: those before the first gap.
+    pub fn contiguous(&self) -> usize {
+        self.contiguous
     }
 
     /// The first number that is missing among them. References from that position on are not followed.

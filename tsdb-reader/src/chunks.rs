@@ -24,19 +24,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 
 use crate::block::Segments;
+use crate::checksum;
 use crate::cursor::Cursor;
 use crate::error::{DecodeError, DecodeErrorKind, Error};
 use crate::limits::CHUNK_READ_AHEAD_BYTES;
 use crate::refs::ChunkRef;
-use crate::samples::{FloatColumns, FloatSamples, append_chunk};
+use crate::samples::{
+    CounterResetHint, FloatColumns, FloatSamples, HistogramColumns, HistogramDecoder, HistogramSamples,
+    TracedSample, append_chunk, counter_reset_header, trace_floats, trace_histograms,
+};
 use crate::source::{BlockFile, Source};
+use crate::trace::Trace;
 
 const MAGIC: u32 = 0x85bd_40dd;
 const VERSION: u8 = 1;
 const HEADER_BYTES: u64 = 8;
 /// A chunk without data: one byte of length, the encoding, the checksum. A length field, at most 5, fits too.
 const SMALLEST_ENTRY_BYTES: usize = 6;
-const LENGTH_BYTES: u64 = 5;
+const LENGTH_BYTES: usize = 5;
 const CRC_BYTES: u64 = 4;
 /// A next ref this near is taken for the end of a chunk; one further on may be that of another series.
 const NEXT_REF_BYTES: u64 = 4 * CHUNK_READ_AHEAD_BYTES;
@@ -91,6 +96,11 @@ impl Encoding {
             Self::Aggregate => 0xff,
             Self::Unknown(byte) => byte,
         }
+    }
+
+    /// True for chunks of native histograms.
+    pub fn holds_histograms(self) -> bool {
+        matches!(self, Self::Histogram | Self::FloatHistogram | Self::HistogramSt | Self::FloatHistogramSt)
     }
 
     /// Its name in the field, or `unknown`.
@@ -158,17 +168,42 @@ impl Chunk {
                 cursor.u16(FIELD)?
             }
             Encoding::HistogramSt | Encoding::FloatHistogramSt => cursor.u16(FIELD)? & 0x3fff,
-            Encoding::Aggregate => match cursor.uvarint("length of count aggregate")? {
-                0 => 0,
-                len => {
-                    cursor.u8("encoding of count aggregate")?;
-                    let offset = cursor.offset();
-                    Cursor::new(cursor.bytes("count aggregate", len)?, offset).u16(FIELD)?
-                }
-            },
+            Encoding::Aggregate => self.aggregated_samples(cursor)?,
             Encoding::Unknown(_) => return Err(self.unsupported()),
         };
         Ok(count.into())
+    }
+
+    /// Number of samples of the count of an aggregate chunk. All of its five chunks are looked for: data that is none
+    /// may well begin like one.
+    fn aggregated_samples(&self, mut cursor: Cursor<'_>) -> Result<u16, DecodeError> {
+        const FIELDS: [(&str, &str); 5] = [
+            ("length of count aggregate", "count aggregate"),
+            ("length of sum aggregate", "sum aggregate"),
+            ("length of min aggregate", "min aggregate"),
+            ("length of max aggregate", "max aggregate"),
+            ("length of counter aggregate", "counter aggregate"),
+        ];
+        let mut samples = 0;
+        for (number, (length, field)) in FIELDS.into_iter().enumerate() {
+            let len = cursor.uvarint(length)?;
+            if len == 0 {
+                continue;
+            }
+            let offset = cursor.offset();
+            let encoding = Encoding::from_byte(cursor.u8(field)?);
+            if matches!(encoding, Encoding::Aggregate | Encoding::Unknown(_)) {
+                let found = encoding.as_byte().into();
+                let expected = "that of floats or histograms";
+                return Err(DecodeError::invalid(offset, "encoding of an aggregate", found, expected));
+            }
+            let offset = cursor.offset();
+            let data = cursor.bytes(field, len)?;
+            if number == 0 {
+                samples = Cursor::new(data, offset).u16("number of samples")?;
+            }
+        }
+        Ok(samples)
     }
 
     /// Its samples one by one, when it holds floats.
@@ -180,6 +215,38 @@ impl Chunk {
     /// [`FloatDecoder`](crate::samples::FloatDecoder) is faster.
     pub fn append_to(&self, columns: &mut FloatColumns) -> Result<(), DecodeError> {
         append_chunk(self, columns)
+    }
+
+    /// Its histograms one by one, when it holds some.
+    pub fn histograms(&self) -> Result<HistogramSamples<'_>, DecodeError> {
+        HistogramSamples::open(self)
+    }
+
+    /// Appends its histograms, when it holds some. Those before an error stay appended. For many chunks a
+    /// [`HistogramDecoder`] is faster.
+    pub fn append_histograms_to(&self, columns: &mut HistogramColumns) -> Result<(), DecodeError> {
+        HistogramDecoder::default().append(self, columns)
+    }
+
+    /// Decodes its samples one by one, noting every field in `trace`. `each` is called behind the header, and then
+    /// with each sample.
+    pub fn trace_samples(
+        &self,
+        trace: &Trace,
+        each: &mut dyn FnMut(Option<TracedSample>),
+    ) -> Result<(), DecodeError> {
+        match self.encoding {
+            encoding if encoding.holds_histograms() => trace_histograms(self, trace, each),
+            _ => trace_floats(self, trace, each),
+        }
+    }
+
+    /// What the header of a histogram chunk says of a reset between the sample before the chunk and its first.
+    ///
+    /// It is true of the sample that the writer saw before. The hints of decoded histograms do not use it, for that
+    /// sample may be gone, or another one may have come between.
+    pub fn counter_reset_header(&self) -> Result<CounterResetHint, DecodeError> {
+        counter_reset_header(self)
     }
 
     pub(crate) fn unsupported(&self) -> DecodeError {
@@ -233,18 +300,43 @@ impl Chunks {
         }
     }
 
+    /// Reads one chunk; every field of its entry is noted in `trace`.
+    pub fn read_traced(&self, chunk_ref: ChunkRef, trace: &Trace) -> Result<Chunk, Error> {
+        let segment = self.segment(chunk_ref)?;
+        let unreadable = |source| Error::Read { file: segment.file(), source };
+        let offset = chunk_ref.offset();
+        let piece = |end: u64| {
+            let pieces = self.pieces(segment.file(), std::slice::from_ref(&(offset..end)));
+            pieces.map(|pieces| pieces.into_iter().next().unwrap_or_default()).map_err(unreadable)
+        };
+        let size = self.source.size(segment.file()).map_err(unreadable)?.max(offset);
+        let mut bytes = piece(size.min(offset + CHUNK_READ_AHEAD_BYTES))?;
+        if let Err(Entry { reaches: Some(end), .. }) = decode_entry(&bytes, segment.number, offset, None) {
+            bytes = piece(size.min(end))?;
+        }
+        let entry = decode_entry(&bytes, segment.number, offset, Some(trace));
+        entry.map(|(chunk, _)| chunk).map_err(|entry| entry.error.in_file(segment.file()))
+    }
+
     /// Reads the segment at `position` front to back, whatever the index says of it.
     ///
     /// After a wrong checksum the scan goes on behind that chunk; after any other error it is over. A tail of
     /// zeros, left by a writer that allocated ahead, is the end.
     pub fn scan_segment(&self, position: u32) -> SegmentScan<'_> {
+        self.scan_range(position, 0..u64::MAX)
+    }
+
+    /// As [`Chunks::scan_segment`], of the bytes in `range` alone, as if the file ended with it. A range that begins
+    /// behind the header begins with a chunk.
+    pub fn scan_range(&self, position: u32, range: Range<u64>) -> SegmentScan<'_> {
         let pending = self.segment(ChunkRef::new(position, 0)).map(|segment| segment.number);
         SegmentScan {
             chunks: self,
             position,
             pending: Some(pending),
             number: 0,
-            at: 0,
+            at: range.start,
+            end: range.end,
             start: 0,
             window: Bytes::new(),
         }
@@ -284,7 +376,7 @@ impl Chunks {
             refs.iter().zip(pieces).zip(ranges.iter().skip(check_header.into()))
         {
             let offset = chunk_ref.offset();
-            let entry = decode_entry(&piece, segment.number, offset);
+            let entry = decode_entry(&piece, segment.number, offset, None);
             if let Err(Entry { reaches: Some(end), .. }) = entry
                 && piece.len() as u64 == asked.end - asked.start
             {
@@ -306,13 +398,26 @@ impl Chunks {
     ) {
         let file = segment.file();
         let read = self.source.size(file).and_then(|size| {
+            for (place, range) in longer.iter().filter(|(_, range)| range.end > size) {
+                // Cut by the file, not by the guess: in its data, or in the checksum behind it.
+                if let Some(Err(Error::Decode { source: DecodeError { offset, kind }, .. })) =
+                    into.get_mut(*place)
+                    && let DecodeErrorKind::Truncated { needed, left, .. } = kind
+                {
+                    let checksum = range.end.saturating_sub(CRC_BYTES);
+                    if checksum <= size {
+                        (*offset, *needed) = (checksum, CRC_BYTES);
+                    }
+                    *left = size.saturating_sub(*offset);
+                }
+            }
             longer.retain(|(_, range)| range.end <= size);
             let ranges: Vec<_> = longer.iter().map(|(_, range)| range.clone()).collect();
             self.pieces(file, &ranges)
         });
         let results: Vec<_> = match read {
             Ok(pieces) => iter::zip(&longer, pieces)
-                .map(|((_, range), piece)| match decode_entry(&piece, segment.number, range.start) {
+                .map(|((_, range), piece)| match decode_entry(&piece, segment.number, range.start, None) {
                     Ok((chunk, _)) => Ok(chunk),
                     Err(entry) => Err(entry.error.in_file(file)),
                 })
@@ -360,6 +465,8 @@ pub struct SegmentScan<'a> {
     number: u32,
     /// File offset of the next chunk; `u64::MAX` when the scan is over.
     at: u64,
+    /// Nothing is read from here on.
+    end: u64,
     /// File offset of `window`.
     start: u64,
     window: Bytes,
@@ -381,9 +488,14 @@ impl SegmentScan<'_> {
     fn advance(&mut self) -> Result<Option<(ChunkRef, Chunk)>, Error> {
         if let Some(number) = self.pending.take() {
             self.number = number?;
-            self.fetch(SCAN_BYTES)?;
-            decode_header(&self.window).map_err(|error| error.in_file(self.file()))?;
-            self.at = HEADER_BYTES;
+            if self.at < HEADER_BYTES {
+                self.at = 0;
+                self.fetch(SCAN_BYTES)?;
+                decode_header(&self.window).map_err(|error| error.in_file(self.file()))?;
+                self.at = HEADER_BYTES;
+            } else {
+                self.start = self.at;
+            }
         }
         if self.at == u64::MAX || self.is_at_end()? {
             return Ok(None);
@@ -397,13 +509,13 @@ impl SegmentScan<'_> {
                 );
             }
         };
-        let mut entry = decode_entry(&self.rest(), self.number, self.at);
+        let mut entry = decode_entry(&self.rest(), self.number, self.at, None);
         let window_end = self.start + self.window.len() as u64;
         if let Err(Entry { reaches: Some(end), .. }) = entry
             && end > window_end
         {
             self.fetch(SCAN_BYTES.max(end - self.at))?;
-            entry = decode_entry(&self.rest(), self.number, self.at);
+            entry = decode_entry(&self.rest(), self.number, self.at, None);
         }
         match entry {
             Ok((chunk, end)) => {
@@ -444,7 +556,7 @@ impl SegmentScan<'_> {
     fn fetch(&mut self, bytes: u64) -> Result<(), Error> {
         let unreadable = |source| Error::Read { file: BlockFile::Segment(self.number), source };
         let size = self.chunks.source.size(self.file()).map_err(unreadable)?;
-        let range = self.at..self.at.saturating_add(bytes).min(size);
+        let range = self.at..self.at.saturating_add(bytes).min(size).min(self.end);
         let mut pieces = Vec::new();
         if !range.is_empty() {
             pieces = self.chunks.pieces(self.file(), &[range]).map_err(unreadable)?;
@@ -476,10 +588,7 @@ fn guess(offset: u64, next: Option<u64>) -> Range<u64> {
 
 fn decode_header(bytes: &[u8]) -> Result<(), DecodeError> {
     let mut cursor = Cursor::new(bytes, 0);
-    let magic = cursor.u32("segment magic")?;
-    if magic != MAGIC {
-        return Err(DecodeError::invalid(0, "segment magic", magic.into(), "0x85bd40dd"));
-    }
+    cursor.magic("segment magic", MAGIC)?;
     let version = cursor.u8("segment version")?;
     if version != VERSION {
         return Err(DecodeError::invalid(4, "segment version", version.into(), "1"));
@@ -495,7 +604,12 @@ struct Entry {
 }
 
 /// The chunk that `bytes` begins with, and the file offset of its end.
-fn decode_entry(bytes: &Bytes, segment: u32, offset: u64) -> Result<(Chunk, u64), Entry> {
+fn decode_entry(
+    bytes: &Bytes,
+    segment: u32,
+    offset: u64,
+    trace: Option<&Trace>,
+) -> Result<(Chunk, u64), Entry> {
     const LENGTH: &str = "chunk length";
     let lost = |error| Entry { error, reaches: None };
     if offset < HEADER_BYTES {
@@ -504,33 +618,29 @@ fn decode_entry(bytes: &Bytes, segment: u32, offset: u64) -> Result<(Chunk, u64)
     }
     let (len, mut cursor) = match **bytes {
         // Most lengths take one byte or two; a call and its error cost more than all the rest.
-        [len @ ..0x80, ref rest @ ..] => (u64::from(len), Cursor::new(rest, offset + 1)),
-        [low, high @ ..0x80, ref rest @ ..] => {
+        [len @ ..0x80, ref rest @ ..] if trace.is_none() => (u64::from(len), Cursor::new(rest, offset + 1)),
+        [low, high @ ..0x80, ref rest @ ..] if trace.is_none() => {
             (u64::from(low & 0x7f) | u64::from(high) << 7, Cursor::new(rest, offset + 2))
         }
         _ => {
-            let mut cursor = Cursor::new(bytes, offset);
-            match cursor.uvarint(LENGTH) {
-                Ok(len) if cursor.offset() - offset <= LENGTH_BYTES => (len, cursor),
-                Ok(_) | Err(DecodeError { kind: DecodeErrorKind::VarintOverflow { .. }, .. }) => {
-                    let field = "size of chunk length in bytes";
-                    return Err(lost(DecodeError::invalid(offset, field, 6, "at most 5")));
-                }
-                Err(error) => return Err(lost(error)),
+            // Whatever stands behind five bytes, so that it does not matter how much was read.
+            let head = bytes.get(..LENGTH_BYTES).unwrap_or_default();
+            if !head.is_empty() && head.iter().all(|byte| *byte >= 0x80) {
+                let field = "size of chunk length in bytes";
+                return Err(lost(DecodeError::invalid(offset, field, 6, "at most 5")));
             }
+            let mut cursor = Cursor::new(bytes, offset).traced(trace);
+            (cursor.uvarint(LENGTH).map_err(lost)?, cursor)
         }
     };
     let start = cursor.offset();
     // At most 35 bits of length, so nothing overflows from here on.
     let end = start + 1 + len + CRC_BYTES;
     let found = |error| Entry { error, reaches: Some(end) };
-    let covered = cursor.bytes("chunk", 1 + len).map_err(found)?;
-    let stored = cursor.u32("chunk checksum").map_err(found)?;
-    let computed = crc32c::crc32c(covered);
-    if stored != computed {
-        let kind = DecodeErrorKind::Checksum { field: "chunk", stored, computed };
-        return Err(found(DecodeError { offset: end - CRC_BYTES, kind }));
-    }
+    let mut entry = cursor.clone();
+    let covered = cursor.take("chunk", 1 + len).map_err(found)?;
+    entry.u8("chunk encoding").map_err(found)?;
+    checksum::verify(&mut cursor, "chunk", covered).map_err(found)?;
     let (encoding, data) = covered.split_first().unwrap_or((&0, &[]));
     let chunk = Chunk::new(Encoding::from_byte(*encoding), bytes.slice_ref(data), segment, start + 1);
     Ok((chunk, end))

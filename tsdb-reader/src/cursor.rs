@@ -3,18 +3,34 @@
 //! Checked on every read: that the bytes are there. Nothing is allocated.
 
 use crate::error::{DecodeError, DecodeErrorKind};
+use crate::trace::{FieldValue, Trace};
 
 /// Reads big-endian fields of one section and knows its place in the file.
 #[derive(Debug, Clone)]
 pub struct Cursor<'a> {
     rest: &'a [u8],
     offset: u64,
+    trace: Option<&'a Trace>,
 }
 
 impl<'a> Cursor<'a> {
     /// A cursor over `bytes`, whose first byte stands at `offset` of its file.
     pub fn new(bytes: &'a [u8], offset: u64) -> Self {
-        Self { rest: bytes, offset }
+        Self { rest: bytes, offset, trace: None }
+    }
+
+    /// Notes every field read from here on in `trace`.
+    #[must_use]
+    pub fn traced(self, trace: Option<&'a Trace>) -> Self {
+        Self { trace, ..self }
+    }
+
+    /// Notes the field from `start` to here.
+    #[inline]
+    fn note(&self, name: &'static str, start: u64, value: FieldValue) {
+        if let Some(trace) = self.trace {
+            trace.note(name, start, 0, self.offset.saturating_sub(start).saturating_mul(8), value);
+        }
     }
 
     /// File offset of the next byte.
@@ -43,6 +59,14 @@ impl<'a> Cursor<'a> {
 
     /// The next `len` bytes; `len` may come from the file.
     pub fn bytes(&mut self, field: &'static str, len: u64) -> Result<&'a [u8], DecodeError> {
+        let start = self.offset;
+        let bytes = self.take(field, len)?;
+        self.note(field, start, FieldValue::Bytes);
+        Ok(bytes)
+    }
+
+    /// The next `len` bytes, whose fields are read by another cursor.
+    pub(crate) fn take(&mut self, field: &'static str, len: u64) -> Result<&'a [u8], DecodeError> {
         let split = usize::try_from(len).ok().and_then(|len| self.rest.split_at_checked(len));
         let Some((head, rest)) = split else {
             return Err(self.truncated(field, len));
@@ -51,29 +75,60 @@ impl<'a> Cursor<'a> {
         Ok(head)
     }
 
+    /// Notes a checksum that began at `start`; false without a trace.
+    pub(crate) fn note_checksum(&self, start: u64, stored: u32, computed: u32) -> bool {
+        self.note("checksum", start, FieldValue::Checksum { stored, computed });
+        self.trace.is_some()
+    }
+
+    /// Leaves off all but the next `len` bytes.
+    pub(crate) fn shorten(&mut self, len: usize) {
+        self.rest = self.rest.get(..len).unwrap_or(self.rest);
+    }
+
     /// One byte.
     pub fn u8(&mut self, field: &'static str) -> Result<u8, DecodeError> {
-        self.array::<1>(field).map(|[byte]| byte)
+        let start = self.offset;
+        let [byte] = self.array(field)?;
+        self.note(field, start, FieldValue::Unsigned(byte.into()));
+        Ok(byte)
     }
 
     /// A big-endian `u16`.
     pub fn u16(&mut self, field: &'static str) -> Result<u16, DecodeError> {
-        self.array(field).map(u16::from_be_bytes)
+        let start = self.offset;
+        let value = self.array(field).map(u16::from_be_bytes)?;
+        self.note(field, start, FieldValue::Unsigned(value.into()));
+        Ok(value)
     }
 
     /// A big-endian `u32`.
     pub fn u32(&mut self, field: &'static str) -> Result<u32, DecodeError> {
-        self.array(field).map(u32::from_be_bytes)
+        let start = self.offset;
+        let value = self.array(field).map(u32::from_be_bytes)?;
+        self.note(field, start, FieldValue::Unsigned(value.into()));
+        Ok(value)
     }
 
     /// A big-endian `u64`.
     pub fn u64(&mut self, field: &'static str) -> Result<u64, DecodeError> {
-        self.array(field).map(u64::from_be_bytes)
+        let start = self.offset;
+        let value = self.array(field).map(u64::from_be_bytes)?;
+        self.note(field, start, FieldValue::Unsigned(value));
+        Ok(value)
     }
 
     /// An unsigned LEB128 of at most 64 bits; non-minimal forms are accepted, as the reference does.
     #[inline]
     pub fn uvarint(&mut self, field: &'static str) -> Result<u64, DecodeError> {
+        let start = self.offset;
+        let value = self.take_uvarint(field)?;
+        self.note(field, start, FieldValue::Unsigned(value));
+        Ok(value)
+    }
+
+    #[inline]
+    fn take_uvarint(&mut self, field: &'static str) -> Result<u64, DecodeError> {
         // Nearly all counts, lengths and symbols of an index take one byte or two.
         match *self.rest {
             [byte, ref rest @ ..] if byte < 0x80 => {
@@ -113,14 +168,20 @@ impl<'a> Cursor<'a> {
 
     /// A zig-zag varint.
     pub fn varint(&mut self, field: &'static str) -> Result<i64, DecodeError> {
-        let raw = self.uvarint(field)?;
-        Ok((raw >> 1).cast_signed() ^ -((raw & 1).cast_signed()))
+        let start = self.offset;
+        let raw = self.take_uvarint(field)?;
+        let value = (raw >> 1).cast_signed() ^ -((raw & 1).cast_signed());
+        self.note(field, start, FieldValue::Signed(value));
+        Ok(value)
     }
 
     /// A string: its length as uvarint, then its bytes.
     pub fn str(&mut self, field: &'static str) -> Result<&'a [u8], DecodeError> {
-        let len = self.uvarint(field)?;
-        self.bytes(field, len)
+        let start = self.offset;
+        let len = self.take_uvarint(field)?;
+        let text = self.take(field, len)?;
+        self.note(field, start, FieldValue::Bytes);
+        Ok(text)
     }
 
     /// The number that a kind of file begins with.

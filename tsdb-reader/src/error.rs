@@ -52,6 +52,16 @@ pub enum DecodeErrorKind {
         /// What the format allows.
         expected: &'static str,
     },
+    /// A field that may be negative holds a value that is not allowed there.
+    #[error("{field} is {found}, expected {expected}")]
+    InvalidSigned {
+        /// The field.
+        field: &'static str,
+        /// The value found.
+        found: i64,
+        /// What the format allows.
+        expected: &'static str,
+    },
     /// The number that every file of a kind begins with is another one.
     #[error("{field} is {found:#010x}, expected {expected:#010x}")]
     Magic {
@@ -76,6 +86,28 @@ pub enum DecodeErrorKind {
         /// Its name in the field, or `unknown`.
         name: &'static str,
     },
+    /// The file ends inside something: a write that never finished.
+    #[error("{field} is cut off by the end of the file")]
+    Torn {
+        /// What is not all there.
+        field: &'static str,
+    },
+    /// Bytes are not what the flag beside them says.
+    #[error("{field} is flagged as {codec}, and is not")]
+    Compression {
+        /// The bytes.
+        field: &'static str,
+        /// The compression that was expected.
+        codec: &'static str,
+    },
+    /// The bytes are sound, but another program's, or another age's.
+    #[error("this is {found} ({advice})")]
+    Foreign {
+        /// What they are.
+        found: &'static str,
+        /// What can be done with them.
+        advice: &'static str,
+    },
     /// A size in the file is above what [`crate::limits`] lets the reader allocate.
     #[error("{field} asks for {found}, the limit is {limit}")]
     Limit {
@@ -88,7 +120,7 @@ pub enum DecodeErrorKind {
     },
 }
 
-/// What can go wrong with a block.
+/// What can go wrong with a block, or with a head.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -105,6 +137,32 @@ pub enum Error {
     Read {
         /// The file, relative to the block.
         file: BlockFile,
+        /// What the operating system or the store said.
+        source: io::Error,
+    },
+    /// The bytes of a file of the head are wrong.
+    #[error("cannot decode {path}")]
+    DecodeHead {
+        /// The file, relative to the data directory.
+        path: String,
+        /// Where and what.
+        source: DecodeError,
+    },
+    /// The payload of a record is wrong, though its checksum holds.
+    #[error("cannot decode {path}, inside the record at offset {offset:#x}")]
+    DecodeRecord {
+        /// The file, relative to the data directory.
+        path: String,
+        /// Offset in the file of the record.
+        offset: u64,
+        /// What, and where in the payload after decompression.
+        source: DecodeError,
+    },
+    /// A file or folder of the head cannot be read.
+    #[error("cannot read {path}")]
+    ReadHead {
+        /// The file or folder, relative to the data directory.
+        path: String,
         /// What the operating system or the store said.
         source: io::Error,
     },
@@ -152,6 +210,26 @@ impl DecodeError {
     /// A [`DecodeErrorKind::Invalid`] at `offset`.
     pub fn invalid(offset: u64, field: &'static str, found: u64, expected: &'static str) -> Self {
         Self { offset, kind: DecodeErrorKind::Invalid { field, found, expected } }
+    }
+
+    /// True when the file ends inside a record: normal at the end of the newest file, damage anywhere else.
+    pub fn is_torn(&self) -> bool {
+        matches!(self.kind, DecodeErrorKind::Torn { .. })
+    }
+
+    /// True for bytes that are sound, but not of this format.
+    pub fn is_foreign(&self) -> bool {
+        matches!(self.kind, DecodeErrorKind::Foreign { .. })
+    }
+
+    /// Names the file of a head these bytes came from.
+    pub fn in_head_file(self, path: impl Into<String>) -> Error {
+        Error::DecodeHead { path: path.into(), source: self }
+    }
+
+    /// Names the record these bytes are the payload of.
+    pub fn in_record(self, path: impl Into<String>, offset: u64) -> Error {
+        Error::DecodeRecord { path: path.into(), offset, source: self }
     }
 
     /// Names the file these bytes came from.

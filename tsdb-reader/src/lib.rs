@@ -1,4 +1,4 @@
-//! Reads the blocks of a Prometheus TSDB: metadata, index, chunks, tombstones.
+//! Reads a Prometheus TSDB: its blocks, which are metadata, index, chunks and tombstones, and the files of its head.
 //!
 //! The crate decodes bytes. It knows no Arrow, starts no threads and prints nothing; where the bytes come from
 //! is behind [`source::Source`].
@@ -24,6 +24,8 @@ pub mod checksum;
 pub mod chunks;
 pub mod cursor;
 pub mod error;
+#[cfg(feature = "head")]
+pub mod head;
 pub mod index;
 pub mod labels;
 pub mod limits;
@@ -36,6 +38,7 @@ pub mod source;
 #[cfg(test)]
 mod testing;
 pub mod tombstones;
+pub mod trace;
 pub mod ulid;
 
 pub use block::Block;

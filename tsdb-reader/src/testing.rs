@@ -17,8 +17,8 @@ pub fn vector(name: &str) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
-/// A file of a vector with whole blocks; zeros cut off its end are put back.
-fn file(entry: &Value) -> Vec<u8> {
+/// A file of a vector with whole files; zeros cut off its end are put back.
+pub fn file(entry: &Value) -> Vec<u8> {
     let mut bytes = unhex(entry["hex"].as_str().unwrap());
     bytes.resize(usize::try_from(entry["size"].as_u64().unwrap()).unwrap(), 0);
     bytes
@@ -61,6 +61,27 @@ pub fn malformed(file: &str) -> Vec<Malformed> {
             name: case["name"].as_str().unwrap().to_owned(),
             bytes: unhex(case["hex"].as_str().unwrap_or_default()),
             text: case["text"].as_str().unwrap_or_default().to_owned(),
+            accept: case["recommended"] == "accept",
+        })
+        .collect()
+}
+
+pub struct MalformedChunk {
+    pub name: String,
+    pub bytes: Vec<u8>,
+    pub go_error: String,
+    pub accept: bool,
+}
+
+pub fn malformed_chunks(encoding: u64) -> Vec<MalformedChunk> {
+    let vector = vector("malformed.json");
+    let cases = vector["cases"].as_array().unwrap().iter();
+    cases
+        .filter(|case| case["file"] == "chunk data" && case["encoding"] == encoding)
+        .map(|case| MalformedChunk {
+            name: case["name"].as_str().unwrap().to_owned(),
+            bytes: unhex(case["hex"].as_str().unwrap()),
+            go_error: case["go_error"].as_str().unwrap().to_owned(),
             accept: case["recommended"] == "accept",
         })
         .collect()

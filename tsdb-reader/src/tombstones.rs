@@ -16,6 +16,7 @@ use crate::checksum;
 use crate::cursor::Cursor;
 use crate::error::DecodeError;
 use crate::refs::SeriesRef;
+use crate::trace::Trace;
 
 const MAGIC: u32 = 0x0130_ba30;
 const VERSION: u8 = 1;
@@ -54,6 +55,7 @@ pub struct Tombstones {
     series: Vec<(SeriesRef, usize)>,
     intervals: Vec<Interval>,
     checksum: Option<u32>,
+    entries: usize,
     inverted: usize,
 }
 
@@ -65,7 +67,12 @@ impl Tombstones {
 
     /// Decodes a whole `tombstones` file.
     pub fn decode(file: &[u8]) -> Result<Self, DecodeError> {
-        let mut cursor = Cursor::new(file, 0);
+        Self::decode_traced(file, None)
+    }
+
+    /// As [`Tombstones::decode`]; every field is noted in `trace`.
+    pub fn decode_traced(file: &[u8], trace: Option<&Trace>) -> Result<Self, DecodeError> {
+        let mut cursor = Cursor::new(file, 0).traced(trace);
         cursor.magic("tombstones magic", MAGIC)?;
         let version = cursor.u8("tombstones version")?;
         if version != VERSION {
@@ -75,12 +82,12 @@ impl Tombstones {
         let Some(entries_len) = (cursor.rest().len() as u64).checked_sub(CHECKSUM_LEN) else {
             return Err(cursor.truncated("tombstones checksum", CHECKSUM_LEN));
         };
-        let entries = cursor.bytes("tombstones entries", entries_len)?;
+        let entries = cursor.take("tombstones entries", entries_len)?;
         let checksum = checksum::verify(&mut cursor, "tombstones entries", entries)?;
 
         let mut found = Vec::new();
         let mut inverted = 0;
-        let mut cursor = Cursor::new(entries, entries_offset);
+        let mut cursor = Cursor::new(entries, entries_offset).traced(trace);
         while !cursor.is_empty() {
             let series_ref = SeriesRef(cursor.uvarint("tombstone series ref")?);
             let min_time_ms = cursor.varint("tombstone min time")?;
@@ -92,7 +99,9 @@ impl Tombstones {
             }
         }
         found.sort_unstable();
+        let entries = found.len() + inverted;
         let mut tombstones = Self::merged(found);
+        tombstones.entries = entries;
         tombstones.checksum = Some(checksum);
         tombstones.inverted = inverted;
         Ok(tombstones)
@@ -155,6 +164,11 @@ impl Tombstones {
     /// Number of intervals after merging.
     pub fn len(&self) -> usize {
         self.intervals.len()
+    }
+
+    /// Number of intervals in the file, before merging; 0 without a file.
+    pub fn entries(&self) -> usize {
+        self.entries
     }
 
     /// The checksum the file carries; none without a file. Two blocks with equal checksums delete the same.
@@ -268,7 +282,7 @@ mod tests {
         file.extend(checksum::crc32c(&entries).to_be_bytes());
         let tombstones = Tombstones::decode(&file).unwrap();
         assert!(tombstones.is_empty());
-        assert_eq!(tombstones.inverted(), 1);
+        assert_eq!((tombstones.entries(), tombstones.inverted()), (1, 1));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tsdb_reader::samples::FloatColumns;
+use tsdb_reader::samples::{FloatColumns, HistogramColumns};
 use tsdb_reader::source::{BlockFile, MemorySource};
 use tsdb_reader::{Block, BlockMeta, Chunk, Chunks, Error, Series, SeriesRef};
 
@@ -33,10 +33,12 @@ fn files_of(block: &Path) -> Files {
     files
 }
 
-/// What a chunk decodes to: times, bits of values, start times; or its bytes where there is no decoder.
+/// What a chunk decodes to: times, bits of values or of sums and counts, start times; or its bytes where there is no
+/// decoder.
 #[derive(Debug, PartialEq)]
 enum Decoded {
     Floats(Vec<i64>, Vec<u64>, Vec<i64>),
+    Histograms(Vec<i64>, Vec<u64>, Vec<i64>),
     Other(Bytes),
 }
 
@@ -51,6 +53,13 @@ struct Contents {
 }
 
 fn decode(chunk: &Chunk) -> Option<Decoded> {
+    if chunk.encoding().holds_histograms() {
+        let mut columns = HistogramColumns::default();
+        chunk.append_histograms_to(&mut columns).ok()?;
+        let sums = columns.sums.iter().map(|sum| sum.to_bits());
+        let bits = sums.chain(columns.counts).chain(columns.zero_counts).chain(columns.buckets).collect();
+        return Some(Decoded::Histograms(columns.times_ms, bits, columns.start_times_ms));
+    }
     let mut columns = FloatColumns::default();
     match chunk.floats() {
         Err(_) => Some(Decoded::Other(chunk.data().clone())),

@@ -12,8 +12,12 @@ use std::sync::Arc;
 use serde_json::Value;
 use tsdb_reader::index::{Layout, PostingsOffset};
 use tsdb_reader::matcher::parse_matchers;
-use tsdb_reader::source::{BlockFile, LocalSource, Source};
-use tsdb_reader::{Block, Error, Index, Labels, Matcher, Series, SeriesRef, parse_selector};
+use tsdb_reader::samples::TracedSample;
+use tsdb_reader::source::{BlockFile, LocalSource, MemorySource, Source};
+use tsdb_reader::trace::Trace;
+use tsdb_reader::{
+    Block, Chunk, Chunks, Encoding, Error, Index, Labels, Matcher, Series, SeriesRef, parse_selector,
+};
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures")
@@ -320,14 +324,40 @@ fn folders_that_are_sound_on_the_index_side_are_read_without_complaint() {
 }
 
 #[test]
-fn legacy_body_under_version_byte_1_is_read_by_the_version_of_its_meta() {
-    let mut layouts = Vec::new();
-    for dir in folders(&fixtures().join("broken/index_v2_marked_1")) {
-        let block = open(&dir).unwrap();
-        assert!(!read_all(&block).unwrap().is_empty());
-        layouts.push((block.index().version(), block.index().layout(), block.meta().written_as_version_2()));
+fn a_body_under_version_byte_1_is_read_by_what_it_is_whatever_the_meta_says() {
+    let cases = [
+        ("broken/index_v2_marked_1", (1, Layout::V2, true)),
+        ("broken/index_v2_marked_1_alone", (1, Layout::V2, false)),
+        ("broken/index_v1_in_meta_2", (1, Layout::V1, true)),
+        ("broken/index_v1_aligned", (1, Layout::V1, true)),
+        ("blocks/index_v1", (1, Layout::V1, false)),
+    ];
+    for (folder, expected) in cases {
+        let mut layouts = Vec::new();
+        for dir in folders(&fixtures().join(folder)) {
+            let block = open(&dir).unwrap();
+            assert!(!read_all(&block).unwrap().is_empty(), "{folder}");
+            let index = block.index();
+            layouts.push((index.version(), index.layout(), block.meta().written_as_version_2()));
+        }
+        assert!(layouts.contains(&expected), "{folder}: {layouts:?}");
     }
-    assert!(layouts.contains(&(1, Layout::V2, true)), "{layouts:?}");
+}
+
+#[test]
+fn a_body_of_version_2_whose_series_begin_behind_the_symbols_is_known_by_its_postings() {
+    for dir in folders(&fixtures().join("blocks/overlap_three")) {
+        let mut index = fs::read(dir.join("index")).unwrap();
+        index[4] = 1;
+        let source = MemorySource::new()
+            .with(BlockFile::Meta, fs::read(dir.join("meta.json")).unwrap())
+            .with(BlockFile::Index, index)
+            .with(BlockFile::Segment(1), fs::read(dir.join("chunks/000001")).unwrap());
+        let block = Block::open(Arc::new(source)).unwrap();
+        assert!(block.index().toc().series.is_multiple_of(16));
+        assert_eq!(block.index().layout(), Layout::V2);
+        assert_eq!(read_all(&block).unwrap(), read_all(&open(&dir).unwrap()).unwrap());
+    }
 }
 
 #[test]
@@ -341,4 +371,48 @@ fn missing_segment_is_told_from_its_neighbours() {
         }
         assert_eq!(open(&dir).unwrap().segments().unwrap().gap(), None);
     }
+}
+
+#[test]
+fn fields_of_a_traced_chunk_lie_one_behind_the_other_and_give_its_samples() {
+    let mut samples = 0;
+    for dir in folders(&fixtures().join("blocks")).iter().flat_map(|fixture| folders(fixture)) {
+        let chunks = Chunks::open(Arc::new(LocalSource::open(&dir).unwrap())).unwrap();
+        for position in 0..u32::try_from(chunks.segments().contiguous()).unwrap() {
+            for (_, chunk) in chunks.scan_segment(position).map(Result::unwrap).take(200) {
+                if chunk.encoding() != Encoding::Aggregate {
+                    samples += check_trace(&chunk);
+                }
+            }
+        }
+    }
+    assert!(samples > 10_000);
+}
+
+fn check_trace(chunk: &Chunk) -> usize {
+    let trace = Trace::new(usize::MAX);
+    let (mut floats, mut histograms) = (Vec::new(), Vec::new());
+    let traced = chunk.trace_samples(&trace, &mut |sample| match sample {
+        Some(TracedSample::Float(sample)) => floats.push(format!("{sample:?}")),
+        Some(TracedSample::Histogram(sample)) => histograms.push(format!("{sample:?}")),
+        None => {}
+    });
+    let mut end = 8 * chunk.offset();
+    for field in trace.take().0 {
+        assert_eq!(8 * field.offset + u64::from(field.bit), end, "{field:?}");
+        end += field.width;
+    }
+    if chunk.encoding().holds_histograms() {
+        let mut read = chunk.histograms().unwrap();
+        assert!(
+            histograms.iter().all(|traced| read.next().unwrap().is_ok_and(|at| format!("{at:?}") == *traced))
+        );
+        assert_eq!(read.next().and_then(Result::err), traced.clone().err());
+    } else {
+        let read: Vec<_> = chunk.floats().unwrap().map(|sample| format!("{:?}", sample.unwrap())).collect();
+        assert_eq!(floats, read);
+    }
+    let left = 8 * (chunk.offset() + chunk.data().len() as u64) - end;
+    assert!(left < 8 || traced.is_err() || floats.len() + histograms.len() == 0, "{left} bits of {chunk:?}");
+    floats.len() + histograms.len()
 }

@@ -212,7 +212,7 @@ fn errors_name_file_field_and_offset() {
     };
     assert_eq!(
         message(&|bytes| bytes[0] = 0, at),
-        "cannot decode chunks/000001: segment magic is 12402909, expected 0x85bd40dd at offset 0x0"
+        "cannot decode chunks/000001: segment magic is 0x00bd40dd, expected 0x85bd40dd at offset 0x0"
     );
     assert_eq!(
         message(&|bytes| bytes[4] = 2, at),

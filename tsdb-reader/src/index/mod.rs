@@ -18,8 +18,8 @@
 //! is verified; every length is checked against the place of the table of contents before anything is fetched.
 //!
 //! Versions: 1 (Prometheus 2.0, 2.1) names symbols and series by file offset. 2 (since 2.2) numbers symbols and
-//! aligns series to 16 bytes. 3 is read like 2. Prometheus 2.1.0 wrote bodies of version 2 under the version byte 1:
-//! see [`LayoutHint`].
+//! aligns series to 16 bytes. 3 is read like 2. Prometheus 2.1.0 wrote bodies of version 2 under the version byte 1,
+//! so that of version 1 the body is asked: see [`Layout`].
 //! Defined in Prometheus' `tsdb/docs/format/index.md`.
 
 mod postings;
@@ -34,7 +34,7 @@ mod toc;
 
 pub use postings::{Postings, PostingsOffset};
 pub use postings_table::{PostingsEntries, PostingsEntry, PostingsTable};
-pub use reader::{Index, LabelNames, LabelValues, Layout, LayoutHint};
+pub use reader::{Index, LabelNames, LabelValues, Layout};
 pub use scan::SeriesScan;
 pub use series::{ChunkMeta, Series};
 pub use symbols::{SymbolRef, Symbols};

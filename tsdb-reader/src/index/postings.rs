@@ -15,6 +15,7 @@ use bytes::{Buf, Bytes};
 use crate::cursor::Cursor;
 use crate::error::DecodeError;
 use crate::refs::SeriesRef;
+use crate::trace::{FieldValue, Trace};
 
 const REF_LEN: usize = 4;
 
@@ -31,14 +32,18 @@ pub struct Postings {
 
 impl Postings {
     /// Opens the section whose checksum was verified; `offset` is the file offset of `body`.
-    pub(super) fn open(body: &Bytes, offset: u64) -> Result<Self, DecodeError> {
-        let mut cursor = Cursor::new(body, offset);
+    pub(super) fn open(body: &Bytes, offset: u64, trace: Option<&Trace>) -> Result<Self, DecodeError> {
+        let mut cursor = Cursor::new(body, offset).traced(trace);
         let count = cursor.u32("postings count")?;
         check_len(offset, count, body.len() as u64)?;
         let refs = body.slice(REF_LEN.min(body.len())..);
         let mut last = None;
         for (number, bytes) in refs.chunks_exact(REF_LEN).enumerate() {
             let found = decode_ref(bytes);
+            if let Some(trace) = trace {
+                let at = cursor.offset() + (number * REF_LEN) as u64;
+                trace.note("series ref", at, 0, 8 * REF_LEN as u64, FieldValue::Unsigned(found));
+            }
             if last >= Some(found) {
                 let at = cursor.offset() + (number * REF_LEN) as u64;
                 return Err(DecodeError::invalid(at, "postings ref", found, "more than the one before"));
@@ -168,16 +173,16 @@ mod tests {
 
     #[test]
     fn list_yields_its_references_and_knows_its_length() {
-        let postings = Postings::open(&body(&[3, 5, u32::MAX]), 104).unwrap();
+        let postings = Postings::open(&body(&[3, 5, u32::MAX]), 104, None).unwrap();
         assert_eq!(postings.len(), 3);
         assert_eq!(refs(postings), [3, 5, u64::from(u32::MAX)]);
-        assert_eq!(Postings::open(&body(&[]), 0).unwrap().len(), 0);
+        assert_eq!(Postings::open(&body(&[]), 0, None).unwrap().len(), 0);
     }
 
     #[test]
     fn references_that_do_not_ascend_are_an_error() {
         for wrong in [[3, 3, 4], [3, 2, 4]] {
-            let error = Postings::open(&body(&wrong), 104).unwrap_err();
+            let error = Postings::open(&body(&wrong), 104, None).unwrap_err();
             assert_eq!(
                 error.to_string(),
                 format!("postings ref is {}, expected more than the one before at offset 0x70", wrong[1])
@@ -189,19 +194,19 @@ mod tests {
     fn count_that_disagrees_with_the_length_is_an_error() {
         let good = body(&[3, 5, 9]);
         for cut in 0..good.len() {
-            assert!(Postings::open(&good.slice(..cut), 0).is_err());
+            assert!(Postings::open(&good.slice(..cut), 0, None).is_err());
         }
         let mut wrong = good.to_vec();
         wrong[3] = 2;
         assert_eq!(
-            Postings::open(&wrong.into(), 104).unwrap_err().to_string(),
+            Postings::open(&wrong.into(), 104, None).unwrap_err().to_string(),
             "postings count is 2, expected as many references as the list has at offset 0x68"
         );
     }
 
     fn list(set: &BTreeSet<u16>) -> Postings {
         let list: Vec<u32> = set.iter().copied().map(u32::from).collect();
-        Postings::open(&body(&list), 0).unwrap()
+        Postings::open(&body(&list), 0, None).unwrap()
     }
 
     fn numbers(set: impl Iterator<Item = u16>) -> Vec<u64> {
@@ -226,7 +231,7 @@ mod tests {
         #[test]
         fn seek_finds_what_a_set_finds(set: BTreeSet<u16>, targets: Vec<u16>) {
             let list: Vec<u32> = set.iter().copied().map(u32::from).collect();
-            let mut postings = Postings::open(&body(&list), 0).unwrap();
+            let mut postings = Postings::open(&body(&list), 0, None).unwrap();
             let mut from = 0;
             for target in targets {
                 from = from.max(target);

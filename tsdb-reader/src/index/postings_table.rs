@@ -20,6 +20,7 @@ use bytes::Bytes;
 use super::postings::PostingsOffset;
 use crate::cursor::Cursor;
 use crate::error::DecodeError;
+use crate::trace::Trace;
 
 /// As in the reference: every 32nd entry is remembered.
 const STRIDE: usize = 32;
@@ -57,8 +58,8 @@ pub struct PostingsEntry<'a> {
 
 impl PostingsTable {
     /// Opens the section whose checksum was verified; `offset` is the file offset of `body`.
-    pub(super) fn open(body: Bytes, offset: u64) -> Result<Self, DecodeError> {
-        let mut cursor = Cursor::new(&body, offset);
+    pub(super) fn open(body: Bytes, offset: u64, trace: Option<&Trace>) -> Result<Self, DecodeError> {
+        let mut cursor = Cursor::new(&body, offset).traced(trace);
         let count = cursor.u32("postings table count")?;
         let needed = u64::from(count) * LEAST_ENTRY_LEN;
         if needed > cursor.rest().len() as u64 {
@@ -114,6 +115,11 @@ impl PostingsTable {
     /// True without any entry.
     pub fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    /// True when the file has the pairs in label order, as it must from version 2 on.
+    pub fn is_in_order(&self) -> bool {
+        matches!(self.order, Order::File { .. })
     }
 
     /// Where the list of one label pair lies.
@@ -262,8 +268,8 @@ mod tests {
         for count in [0, 1, 2, 31, 32, 33, 64, 65, 200] {
             let pairs = pairs(count);
             let sorted = borrowed(&pairs);
-            let table = PostingsTable::open(section(&sorted), 9).unwrap();
-            assert!(matches!(table.order, Order::File { .. }));
+            let table = PostingsTable::open(section(&sorted), 9, None).unwrap();
+            assert!(table.is_in_order());
             assert_eq!(table.len(), count);
             check_all(&table, &sorted);
         }
@@ -276,14 +282,14 @@ mod tests {
         let mut shuffled = sorted.clone();
         shuffled.reverse();
         shuffled.rotate_left(13);
-        let table = PostingsTable::open(section(&shuffled), 9).unwrap();
-        assert!(matches!(table.order, Order::Sorted(_)));
+        let table = PostingsTable::open(section(&shuffled), 9, None).unwrap();
+        assert!(!table.is_in_order());
         check_all(&table, &sorted);
     }
 
     #[test]
     fn pair_that_occurs_twice_is_an_error() {
-        let error = PostingsTable::open(section(&[("a", "b"), ("a", "b")]), 9).unwrap_err();
+        let error = PostingsTable::open(section(&[("a", "b"), ("a", "b")]), 9, None).unwrap_err();
         assert_eq!(
             error.to_string(),
             "postings table entry is 1, expected each label pair once at offset 0x13"
@@ -294,7 +300,7 @@ mod tests {
     fn truncation_at_every_length_is_an_error() {
         let body = section(&[("", ""), ("__name__", "up"), ("job", "a")]);
         for cut in 0..body.len() {
-            assert!(PostingsTable::open(body.slice(..cut), 9).is_err());
+            assert!(PostingsTable::open(body.slice(..cut), 9, None).is_err());
         }
     }
 
@@ -303,7 +309,7 @@ mod tests {
         let mut body = section(&[("a", "b")]).to_vec();
         body[4] = 3;
         assert_eq!(
-            PostingsTable::open(body.into(), 9).unwrap_err().to_string(),
+            PostingsTable::open(body.into(), 9, None).unwrap_err().to_string(),
             "postings table key count is 3, expected 2 at offset 0xd"
         );
     }

@@ -18,6 +18,7 @@ use crate::limits;
 use crate::once::OnceValue;
 use crate::refs::SeriesRef;
 use crate::source::{BlockFile, Source};
+use crate::trace::Trace;
 
 const MAGIC: u32 = 0xbaaa_d700;
 const HEAD_LEN: u64 = 5;
@@ -33,16 +34,6 @@ pub enum Layout {
     V1,
     /// Symbols by number, series by file offset ÷ 16. Index versions 2 and 3.
     V2,
-}
-
-/// Where the layout of an index is taken from.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum LayoutHint {
-    /// The version byte of the index.
-    #[default]
-    VersionByte,
-    /// Version 2 whatever the byte says: blocks of Prometheus 2.1.0, known by version 2 in their `meta.json`.
-    Version2,
 }
 
 impl Layout {
@@ -80,11 +71,24 @@ pub struct Index {
     end: u64,
     symbols: OnceValue<Symbols>,
     postings_table: OnceValue<PostingsTable>,
+    trace: Option<Arc<Trace>>,
 }
 
 impl Index {
     /// Opens the index of a block: reads its first 5 and its last 52 bytes.
-    pub fn open(source: Arc<dyn Source>, hint: LayoutHint) -> Result<Self, Error> {
+    ///
+    /// Under version byte 1, which Prometheus 2.1.0 wrote over bodies of version 2, the body itself tells which of
+    /// the two it is: 1 byte more, and when that one does not tell, the list of all series.
+    pub fn open(source: Arc<dyn Source>) -> Result<Self, Error> {
+        Self::with_trace(source, None)
+    }
+
+    /// As [`Index::open`]; every field that is decoded, now and later, is noted in `trace`.
+    pub fn open_traced(source: Arc<dyn Source>, trace: Arc<Trace>) -> Result<Self, Error> {
+        Self::with_trace(source, Some(trace))
+    }
+
+    fn with_trace(source: Arc<dyn Source>, trace: Option<Arc<Trace>>) -> Result<Self, Error> {
         let in_index = |error: DecodeError| error.in_file(BlockFile::Index);
         let size = source.size(BlockFile::Index).map_err(read_error)?;
         let Some(end) = size.checked_sub(Toc::LEN).filter(|end| *end >= HEAD_LEN) else {
@@ -98,18 +102,36 @@ impl Index {
         let mut parts =
             source.read(BlockFile::Index, &[0..HEAD_LEN, end..size]).map_err(read_error)?.into_iter();
         let head = parts.next().unwrap_or_default();
-        let version = decode_head(&head).map_err(in_index)?;
-        let toc = Toc::decode(&parts.next().unwrap_or_default(), end).map_err(in_index)?;
-        let layout = if version == 1 && hint == LayoutHint::VersionByte { Layout::V1 } else { Layout::V2 };
-        Ok(Self {
+        let version = decode_head(&head, trace.as_deref()).map_err(in_index)?;
+        let toc = parts.next().unwrap_or_default();
+        let toc = Toc::decode_traced(&toc, end, trace.as_deref()).map_err(in_index)?;
+        let mut index = Self {
             source,
             version,
-            layout,
+            layout: Layout::V2,
             toc,
             end,
             symbols: OnceValue::new(),
             postings_table: OnceValue::new(),
-        })
+            trace,
+        };
+        if version == 1 {
+            index.layout = index.layout_of_body()?;
+        }
+        Ok(index)
+    }
+
+    /// The layout by where the first series lies: right behind the symbols in version 1, at a multiple of 16 from
+    /// version 2 on.
+    fn layout_of_body(&self) -> Result<Layout, Error> {
+        let start = self.toc.series.min(self.end);
+        if !start.is_multiple_of(SERIES_ALIGNMENT) {
+            let first = self.read(start..self.end.min(start.saturating_add(1)))?;
+            return Ok(if first.first() == Some(&0) { Layout::V2 } else { Layout::V1 });
+        }
+        // It lies there either way. The series is named by its offset, or by a 16th of it.
+        let named = self.all_postings().ok().and_then(|mut all| all.next());
+        Ok(if named == Some(Layout::V2.series_ref(start)) { Layout::V2 } else { Layout::V1 })
     }
 
     /// The version byte.
@@ -136,7 +158,8 @@ impl Index {
     pub fn symbols(&self) -> Result<&Symbols, Error> {
         self.symbols.get_or_try_make(|| {
             let (body, offset) = self.section("symbols", self.toc.symbols)?;
-            Symbols::open(body, offset, self.layout).map_err(|error| error.in_file(BlockFile::Index))
+            Symbols::open(body, offset, self.layout, self.trace())
+                .map_err(|error| error.in_file(BlockFile::Index))
         })
     }
 
@@ -144,7 +167,7 @@ impl Index {
     pub fn postings_table(&self) -> Result<&PostingsTable, Error> {
         self.postings_table.get_or_try_make(|| {
             let (body, offset) = self.section("postings table", self.toc.postings_table)?;
-            PostingsTable::open(body, offset).map_err(|error| error.in_file(BlockFile::Index))
+            PostingsTable::open(body, offset, self.trace()).map_err(|error| error.in_file(BlockFile::Index))
         })
     }
 
@@ -183,7 +206,7 @@ impl Index {
     /// The postings list at `offset`.
     pub fn read_postings(&self, offset: PostingsOffset) -> Result<Postings, Error> {
         let (body, offset) = self.section("postings", offset.0)?;
-        Postings::open(&body, offset).map_err(|error| error.in_file(BlockFile::Index))
+        Postings::open(&body, offset, self.trace()).map_err(|error| error.in_file(BlockFile::Index))
     }
 
     /// Number of references in the list at `offset`, from its first 8 bytes: no checksum is verified.
@@ -223,8 +246,8 @@ impl Index {
             }
             let read = self.source.read(BlockFile::Index, &ranges).map_err(read_error)?;
             for (bytes, at) in read.iter().zip(offsets) {
-                let list = checked_section(bytes, at.0, "postings")
-                    .and_then(|(body, offset)| Postings::open(&body, offset));
+                let list = checked_section(bytes, at.0, "postings", self.trace())
+                    .and_then(|(body, offset)| Postings::open(&body, offset, self.trace()));
                 lists.push(list.map_err(in_index)?);
             }
         }
@@ -268,12 +291,13 @@ impl Index {
     pub(super) fn decode_entry(&self, bytes: &[u8], offset: u64, series: &mut Series) -> Result<(), Error> {
         let symbols = self.symbols()?;
         let mut decode = || {
-            let mut cursor = Cursor::new(bytes, offset);
+            let mut cursor = Cursor::new(bytes, offset).traced(self.trace());
             let len = cursor.uvarint("series length")?;
-            let body_offset = cursor.offset();
-            let body = cursor.bytes("series", len)?;
-            checksum::verify(&mut cursor, "series", body)?;
-            series::decode_body(body, body_offset, symbols, series)
+            let mut body = cursor.clone();
+            let covered = cursor.take("series", len)?;
+            checksum::verify(&mut cursor, "series", covered)?;
+            body.shorten(covered.len());
+            series::decode_body(body, symbols, series)
         };
         decode().map_err(|error| error.in_file(BlockFile::Index))
     }
@@ -312,7 +336,11 @@ impl Index {
         if end > ahead {
             bytes = self.read(offset..end)?;
         }
-        Ok(checked_section(&bytes, offset, field))
+        Ok(checked_section(&bytes, offset, field, self.trace()))
+    }
+
+    fn trace(&self) -> Option<&Trace> {
+        self.trace.as_deref()
     }
 
     /// Bytes of the file; fewer when it was cut since it was opened.
@@ -323,18 +351,23 @@ impl Index {
 }
 
 /// Of a section that begins at `offset`: what lies between its length and its checksum, and where that begins.
-fn checked_section(bytes: &Bytes, offset: u64, field: &'static str) -> Result<(Bytes, u64), DecodeError> {
-    let mut cursor = Cursor::new(bytes, offset);
+fn checked_section(
+    bytes: &Bytes,
+    offset: u64,
+    field: &'static str,
+    trace: Option<&Trace>,
+) -> Result<(Bytes, u64), DecodeError> {
+    let mut cursor = Cursor::new(bytes, offset).traced(trace);
     let len = cursor.u32(field)?;
     let body_offset = cursor.offset();
     let start = bytes.len() - cursor.rest().len();
-    let body = cursor.bytes(field, len.into())?;
+    let body = cursor.take(field, len.into())?;
     checksum::verify(&mut cursor, field, body)?;
     Ok((bytes.slice(start..start + body.len()), body_offset))
 }
 
-fn decode_head(head: &[u8]) -> Result<u8, DecodeError> {
-    let mut cursor = Cursor::new(head, 0);
+fn decode_head(head: &[u8], trace: Option<&Trace>) -> Result<u8, DecodeError> {
+    let mut cursor = Cursor::new(head, 0).traced(trace);
     cursor.magic("index magic", MAGIC)?;
     match cursor.u8("index version")? {
         version @ 1..=3 => Ok(version),

@@ -112,14 +112,13 @@ impl Iterator for SeriesScan<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::LayoutHint;
     use super::*;
     use crate::testing;
 
     #[test]
     fn window_of_any_size_gives_the_same_series() {
         let bytes = testing::block_file("block_rich.json", "index");
-        let index = Index::open(testing::index_only(bytes), LayoutHint::VersionByte).unwrap();
+        let index = Index::open(testing::index_only(bytes)).unwrap();
         let (start, end) = (index.toc().series, index.toc().series_end());
         let all: Vec<Series> = index.scan_series().unwrap().map(Result::unwrap).collect();
         assert_eq!(all.len(), 77);

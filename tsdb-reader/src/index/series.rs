@@ -62,14 +62,12 @@ impl Series {
     }
 }
 
-/// Decodes the body of a series entry, which stands at `offset`, into `series`.
+/// Decodes the body of a series entry, which is what `cursor` has left, into `series`.
 pub(super) fn decode_body(
-    body: &[u8],
-    offset: u64,
+    mut cursor: Cursor<'_>,
     symbols: &Symbols,
     series: &mut Series,
 ) -> Result<(), DecodeError> {
-    let mut cursor = Cursor::new(body, offset);
     let labels = count(&mut cursor, "label count", 2)?;
     let mut labels_bytes = 0;
     for _ in 0..labels {
@@ -142,12 +140,12 @@ mod tests {
 
     fn symbols() -> Symbols {
         let body = b"\0\0\0\x05\x08__name__\x01a\x01b\x03job\x02up";
-        Symbols::open(Bytes::from_static(body), 9, Layout::V2).unwrap()
+        Symbols::open(Bytes::from_static(body), 9, Layout::V2, None).unwrap()
     }
 
     fn decode(body: &[u8]) -> Result<Series, DecodeError> {
         let mut series = Series::new();
-        decode_body(body, 49, &symbols(), &mut series).map(|()| series)
+        decode_body(Cursor::new(body, 49), &symbols(), &mut series).map(|()| series)
     }
 
     /// Two chunks of `up{job="a"}` in the smallest block of the vectors.
@@ -211,10 +209,10 @@ mod tests {
         const LONG: usize = 1 << 20;
         let mut body = vec![0, 0, 0, 1, 0x80, 0x80, 0x40];
         body.resize(body.len() + LONG, b'x');
-        let symbols = Symbols::open(body.into(), 9, Layout::V2).unwrap();
+        let symbols = Symbols::open(body.into(), 9, Layout::V2, None).unwrap();
         let mut entry = vec![0x80, 2]; // 256 pairs of 2 MiB.
         entry.resize(2 + 512 + 1, 0);
-        let error = decode_body(&entry, 49, &symbols, &mut Series::new()).unwrap_err();
+        let error = decode_body(Cursor::new(&entry, 49), &symbols, &mut Series::new()).unwrap_err();
         assert_eq!(
             error.to_string(),
             "labels of a series asks for 270532608, the limit is 268435456 at offset 0x135"

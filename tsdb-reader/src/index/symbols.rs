@@ -18,6 +18,7 @@ use super::Layout;
 use crate::cursor::Cursor;
 use crate::error::DecodeError;
 use crate::limits;
+use crate::trace::Trace;
 
 /// Names a string of the symbol table; its meaning depends on the index version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -39,8 +40,13 @@ pub struct Symbols {
 
 impl Symbols {
     /// Opens the section whose checksum was verified; `offset` is the file offset of `body`.
-    pub(super) fn open(body: Bytes, offset: u64, layout: Layout) -> Result<Self, DecodeError> {
-        Self::with_offsets(body, offset, layout, limits::SYMBOL_OFFSETS)
+    pub(super) fn open(
+        body: Bytes,
+        offset: u64,
+        layout: Layout,
+        trace: Option<&Trace>,
+    ) -> Result<Self, DecodeError> {
+        Self::with_offsets(body, offset, layout, limits::SYMBOL_OFFSETS, trace)
     }
 
     fn with_offsets(
@@ -48,8 +54,9 @@ impl Symbols {
         offset: u64,
         layout: Layout,
         most_offsets: usize,
+        trace: Option<&Trace>,
     ) -> Result<Self, DecodeError> {
-        let mut cursor = Cursor::new(&body, offset);
+        let mut cursor = Cursor::new(&body, offset).traced(trace);
         let count = cursor.u32("symbol count")?;
         if u64::from(count) > cursor.rest().len() as u64 {
             return Err(cursor.truncated("symbols", count.into()));
@@ -90,12 +97,22 @@ impl Symbols {
         })
     }
 
+    /// File offset of the string that `symbol` names.
+    pub fn offset(&self, symbol: SymbolRef) -> Option<u64> {
+        self.cursor_of(symbol).map(|cursor| cursor.offset())
+    }
+
     pub(super) fn get(&self, symbol: SymbolRef) -> Option<&[u8]> {
+        self.cursor_of(symbol)?.str("symbol").ok()
+    }
+
+    /// A cursor that stands at the string that `symbol` names.
+    fn cursor_of(&self, symbol: SymbolRef) -> Option<Cursor<'_>> {
         match self.layout {
             Layout::V1 => {
                 // `count` stands before the first string.
                 let start = symbol.0.checked_sub(self.offset).filter(|start| *start >= 4)?;
-                self.cursor_at(usize::try_from(start).ok()?)?.str("symbol").ok()
+                self.cursor_at(usize::try_from(start).ok()?)
             }
             Layout::V2 => {
                 let number = usize::try_from(symbol.0).ok().filter(|number| *number < self.count)?;
@@ -104,7 +121,7 @@ impl Symbols {
                 for _ in 0..number % self.stride {
                     cursor.str("symbol").ok()?;
                 }
-                cursor.str("symbol").ok()
+                Some(cursor)
             }
         }
     }
@@ -145,19 +162,23 @@ mod tests {
     #[test]
     fn every_symbol_is_found_whatever_the_stride() {
         for most_offsets in 1..=STRINGS.len() {
-            let symbols = Symbols::with_offsets(section(&STRINGS), 9, Layout::V2, most_offsets).unwrap();
+            let symbols =
+                Symbols::with_offsets(section(&STRINGS), 9, Layout::V2, most_offsets, None).unwrap();
             assert!(symbols.starts.len() <= most_offsets);
             for (number, text) in STRINGS.iter().enumerate() {
                 assert_eq!(symbols.lookup(SymbolRef(number as u64)), Ok(*text));
             }
             let all: Vec<_> = symbols.iter().map(|(_, text)| text).collect();
             assert_eq!(all, STRINGS);
+            let offsets: Vec<_> = symbols.iter().filter_map(|(symbol, _)| symbols.offset(symbol)).collect();
+            assert_eq!(offsets, [13, 14, 23, 25, 29, 32]);
+            assert_eq!(symbols.offset(SymbolRef(6)), None);
         }
     }
 
     #[test]
     fn version_1_names_symbols_by_file_offset() {
-        let symbols = Symbols::open(section(&STRINGS), 9, Layout::V1).unwrap();
+        let symbols = Symbols::open(section(&STRINGS), 9, Layout::V1, None).unwrap();
         assert_eq!(symbols.lookup(SymbolRef(14)), Ok(&b"__name__"[..]));
         for (symbol, text) in symbols.iter() {
             assert_eq!(symbols.lookup(symbol), Ok(text));
@@ -169,7 +190,7 @@ mod tests {
 
     #[test]
     fn reference_past_the_last_symbol_says_what_was_found() {
-        let symbols = Symbols::open(section(&STRINGS), 9, Layout::V2).unwrap();
+        let symbols = Symbols::open(section(&STRINGS), 9, Layout::V2, None).unwrap();
         let error = symbols.lookup(SymbolRef(127)).unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -182,14 +203,14 @@ mod tests {
     fn truncation_at_every_length_is_an_error() {
         let body = section(&STRINGS);
         for cut in 0..body.len() {
-            assert!(Symbols::open(body.slice(..cut), 9, Layout::V2).is_err());
+            assert!(Symbols::open(body.slice(..cut), 9, Layout::V2, None).is_err());
         }
     }
 
     #[test]
     fn count_larger_than_the_section_allocates_nothing() {
         let error =
-            Symbols::open(Bytes::from_static(&[0xff, 0xff, 0xff, 0xff, 0]), 9, Layout::V2).unwrap_err();
+            Symbols::open(Bytes::from_static(&[0xff, 0xff, 0xff, 0xff, 0]), 9, Layout::V2, None).unwrap_err();
         assert_eq!(error.to_string(), "symbols needs 4294967295 bytes, 1 left at offset 0xd");
     }
 }

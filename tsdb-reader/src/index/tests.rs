@@ -13,13 +13,13 @@ use crate::refs::SeriesRef;
 use crate::source::Source;
 use crate::testing;
 
-fn open(bytes: &[u8], hint: LayoutHint) -> Result<Index, Error> {
-    Index::open(testing::index_only(bytes.to_vec()), hint)
+fn open(bytes: &[u8]) -> Result<Index, Error> {
+    Index::open(testing::index_only(bytes.to_vec()))
 }
 
 /// Reads everything an index has.
-fn read_all(bytes: &[u8], hint: LayoutHint) -> Result<Vec<Series>, Error> {
-    let index = open(bytes, hint)?;
+fn read_all(bytes: &[u8]) -> Result<Vec<Series>, Error> {
+    let index = open(bytes)?;
     let scanned = index.scan_series()?.collect::<Result<Vec<_>, _>>()?;
     for name in index.label_names()? {
         for (_, offset) in index.label_values(name)? {
@@ -66,11 +66,11 @@ fn vectors() -> Vec<(&'static str, Vec<u8>, Value)> {
 #[test]
 fn indexes_of_the_reference_give_their_series_symbols_and_postings() {
     for (name, bytes, expected) in vectors() {
-        let index = open(&bytes, LayoutHint::VersionByte).unwrap();
+        let index = open(&bytes).unwrap();
         assert_eq!(expected["version"], index.version(), "{name}");
         assert_eq!(index.size_bytes(), bytes.len() as u64);
         let all: Vec<_> = expected["series"].as_array().unwrap().iter().map(series).collect();
-        assert_eq!(read_all(&bytes, LayoutHint::VersionByte).unwrap(), all, "{name}");
+        assert_eq!(read_all(&bytes).unwrap(), all, "{name}");
         let refs: Vec<_> = all.iter().map(|series| series.series_ref).collect();
         assert!(index.all_postings().unwrap().eq(refs), "{name}");
 
@@ -105,7 +105,7 @@ fn indexes_of_the_reference_give_their_series_symbols_and_postings() {
 #[test]
 fn damaged_indexes_are_refused_as_recommended() {
     for case in testing::malformed("index") {
-        let result = read_all(&case.bytes, LayoutHint::VersionByte);
+        let result = read_all(&case.bytes);
         assert_eq!(result.is_ok(), case.accept, "{}: {result:?}", case.name);
     }
 }
@@ -114,7 +114,7 @@ fn damaged_indexes_are_refused_as_recommended() {
 fn truncation_at_every_length_is_an_error() {
     for (name, bytes, _) in vectors() {
         for cut in 0..bytes.len() {
-            assert!(open(&bytes[..cut], LayoutHint::VersionByte).is_err(), "{name} cut to {cut}");
+            assert!(open(&bytes[..cut]).is_err(), "{name} cut to {cut}");
         }
     }
 }
@@ -125,12 +125,12 @@ fn flipped_bits_are_an_error_or_change_nothing() {
         if name == "block_rich.json" {
             continue; // Nothing that the small ones do not have, and much longer.
         }
-        let whole = read_all(&bytes, LayoutHint::VersionByte).unwrap();
+        let whole = read_all(&bytes).unwrap();
         let mut unnoticed = 0;
         for bit in 0..bytes.len() * 8 {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            if let Ok(read) = read_all(&flipped, LayoutHint::VersionByte) {
+            if let Ok(read) = read_all(&flipped) {
                 assert_eq!(read, whole, "{name} bit {bit}");
                 unnoticed += 1;
             }
@@ -141,18 +141,18 @@ fn flipped_bits_are_an_error_or_change_nothing() {
 }
 
 #[test]
-fn body_of_version_2_under_version_byte_1_needs_the_hint() {
-    let (_, mut bytes, expected) = vectors().pop().unwrap();
-    bytes[4] = 1;
-    let all: Vec<_> = expected["series"].as_array().unwrap().iter().map(series).collect();
-    assert_eq!(read_all(&bytes, LayoutHint::Version2).unwrap(), all);
-    assert!(read_all(&bytes, LayoutHint::VersionByte).is_err());
+fn body_of_version_2_under_version_byte_1_is_known_by_itself() {
+    for (name, mut bytes, expected) in vectors() {
+        bytes[4] = 1;
+        let all: Vec<_> = expected["series"].as_array().unwrap().iter().map(series).collect();
+        assert_eq!(read_all(&bytes).unwrap(), all, "{name}");
+    }
 }
 
 #[test]
 fn series_refs_that_lead_nowhere_are_errors() {
     for (name, bytes, _) in vectors() {
-        let index = open(&bytes, LayoutHint::VersionByte).unwrap();
+        let index = open(&bytes).unwrap();
         let mut series = Series::new();
         for wrong in [0, 1, 4, bytes.len() as u64, u64::from(u32::MAX), u64::MAX / 16, u64::MAX] {
             assert!(index.series(SeriesRef(wrong), &mut series).is_err(), "{name} {wrong}");
@@ -164,7 +164,7 @@ fn series_refs_that_lead_nowhere_are_errors() {
 fn broken_section_fails_when_it_is_used_and_each_time() {
     let mut bytes = testing::block_file("block_minimal.json", "index");
     bytes[20] ^= 1; // A symbol.
-    let index = open(&bytes, LayoutHint::VersionByte).unwrap();
+    let index = open(&bytes).unwrap();
     for _ in 0..2 {
         assert!(index.symbols().is_err());
         assert!(index.scan_series().is_err());
@@ -176,7 +176,7 @@ fn broken_section_fails_when_it_is_used_and_each_time() {
 fn scan_is_over_after_an_error_and_other_series_are_reached_by_their_refs() {
     let mut bytes = testing::block_file("block_minimal.json", "index");
     bytes[55] ^= 1; // In the first of two series.
-    let index = open(&bytes, LayoutHint::VersionByte).unwrap();
+    let index = open(&bytes).unwrap();
     let mut scan = index.scan_series().unwrap();
     assert!(scan.next().unwrap().is_err());
     assert!(scan.next().is_none());
@@ -206,14 +206,11 @@ proptest! {
             sum(&mut bytes, from, to);
         }
         sum(&mut bytes, 220, 268);
-        for hint in [LayoutHint::VersionByte, LayoutHint::Version2] {
-            let _ = read_all(&bytes, hint);
-            let index = open(&bytes, hint);
-            if let Ok(index) = index {
-                let matchers = crate::parse_selector("{__name__=~\".+\",job!=\"a\"}").unwrap();
-                let _ = index.select(&matchers);
-                let _ = index.symbols().map(|symbols| symbols.iter().count());
-            }
+        let _ = read_all(&bytes);
+        if let Ok(index) = open(&bytes) {
+            let matchers = crate::parse_selector("{__name__=~\".+\",job!=\"a\"}").unwrap();
+            let _ = index.select(&matchers);
+            let _ = index.symbols().map(|symbols| symbols.iter().count());
         }
     }
 
@@ -224,7 +221,7 @@ proptest! {
             bytes[220 + number * 8..228 + number * 8].copy_from_slice(&start.to_be_bytes());
         }
         sum(&mut bytes, 220, 268);
-        let _ = read_all(&bytes, LayoutHint::VersionByte);
+        let _ = read_all(&bytes);
     }
 }
 
@@ -265,7 +262,7 @@ fn file_that_is_cut_while_it_is_read_is_an_error() {
     let bytes = testing::block_file("block_minimal.json", "index");
     for reads in 0..6 {
         let source = Vanishing(testing::index_only(bytes.clone()), reads.into());
-        let read = Index::open(Arc::new(source), LayoutHint::VersionByte).and_then(|index| {
+        let read = Index::open(Arc::new(source)).and_then(|index| {
             let series = index.scan_series()?.collect::<Result<Vec<_>, _>>()?;
             for (_, offset) in index.label_values(b"job")? {
                 index.read_postings(offset)?;

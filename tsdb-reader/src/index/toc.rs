@@ -12,6 +12,7 @@
 use crate::checksum;
 use crate::cursor::Cursor;
 use crate::error::DecodeError;
+use crate::trace::Trace;
 
 /// Where the sections of an index lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,10 +37,18 @@ impl Toc {
 
     /// Decodes the last 52 bytes of an index, which stand at `offset`.
     pub fn decode(bytes: &[u8], offset: u64) -> Result<Self, DecodeError> {
-        let mut cursor = Cursor::new(bytes, offset);
-        let covered = cursor.bytes("toc", Self::LEN - 4)?;
+        Self::decode_traced(bytes, offset, None)
+    }
+
+    pub(super) fn decode_traced(
+        bytes: &[u8],
+        offset: u64,
+        trace: Option<&Trace>,
+    ) -> Result<Self, DecodeError> {
+        let mut cursor = Cursor::new(bytes, offset).traced(trace);
+        let covered = cursor.take("toc", Self::LEN - 4)?;
         checksum::verify(&mut cursor, "toc", covered)?;
-        let mut cursor = Cursor::new(covered, offset);
+        let mut cursor = Cursor::new(covered, offset).traced(trace);
         let mut section = |field| {
             let at = cursor.offset();
             let start = cursor.u64(field)?;

@@ -9,9 +9,11 @@
 //! is a copy of part of the data with room behind it: it hands out the 16 bytes in which a whole sample lies, from
 //! which [`peek`] and [`peek_long`] take fields without any check. Behind the end of the data they read noise, so
 //! whoever reads a block asks in the end whether it went [too far](Bits::end), and then reads again with checks.
+//! Fields of histograms are peeked from the data itself, where [enough of it is left](Bits::word_or_rest).
 //! Defined in Prometheus' `tsdb/chunkenc/bstream.go`.
 
 use crate::error::{DecodeError, DecodeErrorKind};
+use crate::trace::{FieldValue, Trace};
 
 /// Bytes from which the fields of one sample are peeked.
 pub(super) type Window = [u8; WINDOW_BYTES];
@@ -69,12 +71,33 @@ impl Block {
 pub(super) struct Bits<'a> {
     data: &'a [u8],
     offset: u64,
+    /// The data, from which words are taken; nothing with a trace, which notes what is read field by field.
+    words: &'a [u8],
+    trace: Option<&'a Trace>,
 }
 
 impl<'a> Bits<'a> {
     /// A stream over `data`, whose first byte stands at `offset` of its file.
     pub(super) fn new(data: &'a [u8], offset: u64) -> Self {
-        Self { data, offset }
+        Self { data, offset, words: data, trace: None }
+    }
+
+    /// As [`Bits::new`]; fields that are read with checks are noted in `trace`.
+    pub(super) fn traced(data: &'a [u8], offset: u64, trace: &'a Trace) -> Self {
+        Self { data, offset, words: &[], trace: Some(trace) }
+    }
+
+    /// True when fields are noted, and so are to be read one by one.
+    pub(super) fn is_traced(&self) -> bool {
+        self.trace.is_some()
+    }
+
+    /// Notes the field between two positions.
+    #[inline]
+    fn note(&self, name: &'static str, start: u64, end: u64, value: FieldValue) {
+        if let Some(trace) = self.trace {
+            trace.note(name, self.offset, start, end.saturating_sub(start), value);
+        }
     }
 
     /// Position after the last bit.
@@ -82,8 +105,14 @@ impl<'a> Bits<'a> {
         self.data.len() as u64 * 8
     }
 
+    /// The 16 bytes from the byte of bit `at` on; `None` near the end of the data.
+    #[inline(always)]
+    pub(super) fn whole_window(&self, at: u64) -> Option<&'a Window> {
+        self.words.get(usize::try_from(at >> 3).ok()?..)?.first_chunk()
+    }
+
     /// The 16 bytes from the byte of bit `at` on, zeros behind the end. `None` when that byte is past it.
-    fn window(&self, at: u64) -> Option<Window> {
+    pub(super) fn window(&self, at: u64) -> Option<Window> {
         let rest = self.data.get(usize::try_from(at >> 3).ok()?..)?;
         if let Some(window) = rest.first_chunk() {
             return Some(*window);
@@ -93,8 +122,39 @@ impl<'a> Bits<'a> {
         Some(window)
     }
 
+    /// The 57 bits from `at` on, and zeros below them; `None` near the end of the data.
+    #[inline(always)]
+    pub(super) fn word(&self, at: u64) -> Option<u64> {
+        let rest = self.words.get(usize::try_from(at >> 3).ok()?..)?;
+        Some(u64::from_be_bytes(*rest.first_chunk()?) << (at & 7))
+    }
+
+    /// What is left of the data from `at` on, and how many bits that is, at most 57; zeros below them.
+    #[inline(always)]
+    pub(super) fn word_or_rest(&self, at: u64) -> (u64, u64) {
+        self.word(at).map_or_else(|| self.rest(at), |word| (word, PEEK_BITS))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn rest(&self, at: u64) -> (u64, u64) {
+        if self.is_traced() {
+            return (0, 0);
+        }
+        let word = self.window(at).map_or(0, |window| peek(&window, at & 7));
+        (word, self.end().saturating_sub(at).min(PEEK_BITS))
+    }
+
     /// The field of `width` bits at `at`, which moves past it. `width` is at most 64.
     pub(super) fn field(&self, at: &mut u64, width: u64, name: &'static str) -> Result<u64, DecodeError> {
+        let start = *at;
+        let bits = self.take(at, width, name)?;
+        self.note(name, start, *at, FieldValue::Unsigned(bits));
+        Ok(bits)
+    }
+
+    /// As [`Bits::field`], of part of a field.
+    fn take(&self, at: &mut u64, width: u64, name: &'static str) -> Result<u64, DecodeError> {
         let end = at.saturating_add(width);
         if width == 0 {
             return Ok(0);
@@ -114,8 +174,15 @@ impl<'a> Bits<'a> {
 
     /// The number of one bits at `at`, up to `most`; moves past them and the zero that ends them.
     pub(super) fn ones(&self, at: &mut u64, most: u32, name: &'static str) -> Result<u32, DecodeError> {
+        let start = *at;
+        let ones = self.take_ones(at, most, name)?;
+        self.note(name, start, *at, FieldValue::Unsigned(ones.into()));
+        Ok(ones)
+    }
+
+    fn take_ones(&self, at: &mut u64, most: u32, name: &'static str) -> Result<u32, DecodeError> {
         for count in 0..most {
-            if !self.flag(at, name)? {
+            if self.take(at, 1, name)? == 0 {
                 return Ok(count);
             }
         }
@@ -124,6 +191,13 @@ impl<'a> Bits<'a> {
 
     /// An unsigned LEB128 of at most 64 bits, its groups at any bit; moves `at` past it.
     pub(super) fn uvarint(&self, at: &mut u64, name: &'static str) -> Result<u64, DecodeError> {
+        let start = *at;
+        let value = self.take_uvarint(at, name)?;
+        self.note(name, start, *at, FieldValue::Unsigned(value));
+        Ok(value)
+    }
+
+    fn take_uvarint(&self, at: &mut u64, name: &'static str) -> Result<u64, DecodeError> {
         if at.is_multiple_of(8)
             && let Some(rest) = usize::try_from(*at >> 3).ok().and_then(|byte| self.data.get(byte..))
             && let Some((value, width)) = short_uvarint(rest)
@@ -133,7 +207,7 @@ impl<'a> Bits<'a> {
         }
         let (start, mut value) = (*at, 0);
         for group in 0..10 {
-            let byte = self.field(at, 8, name)?;
+            let byte = self.take(at, 8, name)?;
             if group == 9 && byte > 1 {
                 break;
             }
@@ -147,14 +221,88 @@ impl<'a> Bits<'a> {
 
     /// A zig-zag varint; moves `at` past it.
     pub(super) fn varint(&self, at: &mut u64, name: &'static str) -> Result<i64, DecodeError> {
-        let raw = self.uvarint(at, name)?;
-        Ok((raw >> 1).cast_signed() ^ -((raw & 1).cast_signed()))
+        let start = *at;
+        let raw = self.take_uvarint(at, name)?;
+        let value = (raw >> 1).cast_signed() ^ -((raw & 1).cast_signed());
+        self.note(name, start, *at, FieldValue::Signed(value));
+        Ok(value)
     }
 
     /// Variable-width signed integer of histogram chunks and start timestamps; moves `at` past it.
+    #[inline(always)]
     pub(super) fn varbit_int(&self, at: &mut u64, name: &'static str) -> Result<i64, DecodeError> {
-        let width = match self.ones(at, 8, name)? {
-            0 => return Ok(0),
+        self.varbit(at, name, true).map(|(raw, payload)| signed_varbit(raw, payload))
+    }
+
+    /// Variable-width unsigned integer of histogram chunks; moves `at` past it.
+    #[inline(always)]
+    pub(super) fn varbit_uint(&self, at: &mut u64, name: &'static str) -> Result<u64, DecodeError> {
+        self.varbit(at, name, false).map(|(raw, _)| raw)
+    }
+
+    /// The payload of a variable-width integer and its width; moves `at` past it.
+    #[inline(always)]
+    fn varbit(&self, at: &mut u64, name: &'static str, signed: bool) -> Result<(u64, u64), DecodeError> {
+        if let Some(word) = self.word(*at)
+            && let Some((prefix, payload)) = varbit_widths(word)
+        {
+            *at += prefix + payload;
+            // A payload of nothing leaves no bit, whatever it is shifted by.
+            return Ok(((word << prefix) >> 1 >> (63 - payload), payload));
+        }
+        // A place of its own, for one that is lent out cannot stay in a register.
+        let mut place = *at;
+        let varbit = self.varbit_checked(&mut place, name, signed)?;
+        *at = place;
+        Ok(varbit)
+    }
+
+    /// Some variable-width signed integers, one behind the other; moves `at` past them.
+    #[inline(always)]
+    pub(super) fn varbit_ints<const N: usize>(
+        &self,
+        at: &mut u64,
+        names: [&'static str; N],
+    ) -> Result<[i64; N], DecodeError> {
+        let mut values = [0; N];
+        if let Some(word) = self.word(*at) {
+            let (mut rest, mut used) = (word, 0);
+            for value in &mut values {
+                let (prefix, payload) = varbit_widths(rest).unwrap_or((64, 0));
+                *value = half_open((rest << (prefix & 63)) >> 1 >> (63 - payload), (1 << payload) - 1);
+                used += prefix + payload;
+                rest = rest.unbounded_shl(u32::try_from(prefix + payload).unwrap_or(u32::MAX));
+            }
+            // As many bits as a word has at any place.
+            if used <= PEEK_BITS {
+                *at += used;
+                return Ok(values);
+            }
+        }
+        for (value, name) in values.iter_mut().zip(names) {
+            *value = self.varbit_int(at, name)?;
+        }
+        Ok(values)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn varbit_checked(
+        &self,
+        at: &mut u64,
+        name: &'static str,
+        signed: bool,
+    ) -> Result<(u64, u64), DecodeError> {
+        let (word, left) = self.rest(*at);
+        if let Some((prefix, payload)) = varbit_widths(word)
+            && prefix + payload <= left
+        {
+            *at += prefix + payload;
+            return Ok(((word << prefix) >> 1 >> (63 - payload), payload));
+        }
+        let start = *at;
+        let payload = match self.take_ones(at, 8, name)? {
+            0 => 0,
             1 => 3,
             2 => 6,
             3 => 9,
@@ -162,9 +310,23 @@ impl<'a> Bits<'a> {
             5 => 18,
             6 => 25,
             7 => 56,
-            _ => return self.field(at, 64, name).map(u64::cast_signed),
+            _ => 64,
         };
-        Ok(half_open(self.field(at, width, name)?, (1 << width) - 1))
+        let raw = self.take(at, payload, name)?;
+        let value = match signed {
+            true => FieldValue::Signed(signed_varbit(raw, payload)),
+            false => FieldValue::Unsigned(raw),
+        };
+        self.note(name, start, *at, value);
+        Ok((raw, payload))
+    }
+
+    /// Checks that `width` bits follow `at`.
+    pub(super) fn require(&self, at: u64, width: u64, name: &'static str) -> Result<(), DecodeError> {
+        if width > self.end().saturating_sub(at) {
+            return Err(self.truncated(at, width, name));
+        }
+        Ok(())
     }
 
     /// File offset of the byte that holds bit `at`.
@@ -174,7 +336,7 @@ impl<'a> Bits<'a> {
 
     fn truncated(&self, at: u64, width: u64, field: &'static str) -> DecodeError {
         let left = (self.data.len() as u64).saturating_sub(at >> 3);
-        let needed = ((at & 7) + width).div_ceil(8);
+        let needed = (at & 7).saturating_add(width).div_ceil(8);
         DecodeError { offset: self.place(at), kind: DecodeErrorKind::Truncated { field, needed, left } }
     }
 }
@@ -210,8 +372,15 @@ pub(super) fn peek_long(window: &Window, at: u64) -> u64 {
 #[inline(always)]
 pub(super) fn peek_varbit_int(window: &Window, at: u64) -> Option<(i64, u64)> {
     let bits = peek(window, at);
-    let (prefix, payload) = match bits.leading_ones() {
-        0 => return Some((0, 1)),
+    let (prefix, payload) = varbit_widths(bits)?;
+    Some((half_open(bits >> (64 - prefix - payload), (1 << payload) - 1), prefix + payload))
+}
+
+/// Prefix and payload of the variable-width integer that `bits` begin with; `None` for the widest two classes.
+#[inline(always)]
+pub(super) const fn varbit_widths(bits: u64) -> Option<(u64, u64)> {
+    Some(match bits.leading_ones() {
+        0 => (1, 0),
         1 => (2, 3),
         2 => (3, 6),
         3 => (4, 9),
@@ -219,9 +388,7 @@ pub(super) fn peek_varbit_int(window: &Window, at: u64) -> Option<(i64, u64)> {
         5 => (6, 18),
         6 => (7, 25),
         _ => return None,
-    };
-    let width = prefix + payload;
-    Some((half_open(bits >> (64 - width), (1 << payload) - 1), width))
+    })
 }
 
 #[inline(always)]
@@ -237,10 +404,16 @@ fn word(window: &Window, at: u64) -> (u64, u8) {
     (u64::from_be_bytes(word), window[byte + 8])
 }
 
+/// The payload of a variable-width integer as a signed one.
+#[inline(always)]
+fn signed_varbit(raw: u64, payload: u64) -> i64 {
+    if payload == 64 { raw.cast_signed() } else { half_open(raw, (1 << payload) - 1) }
+}
+
 /// `raw` as the reference signs most of its classes: the largest half of `mask + 1` values is negative, but for
 /// the middle, which is positive. `mask` has a bit for each of the class' bits; above them `raw` may hold anything.
 #[inline(always)]
-pub(super) fn half_open(raw: u64, mask: u64) -> i64 {
+pub(super) const fn half_open(raw: u64, mask: u64) -> i64 {
     let shift = mask >> 1;
     (raw.wrapping_add(shift) & mask).wrapping_sub(shift).cast_signed()
 }

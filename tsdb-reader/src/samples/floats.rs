@@ -10,9 +10,10 @@ use super::bits::{Bits, Block, peek_varbit_int};
 use super::window::ValueWindow;
 use super::xor::XorState;
 use super::xor2::Xor2State;
-use super::{FloatColumns, FloatSample};
+use super::{FloatColumns, FloatSample, TracedSample};
 use crate::chunks::{Chunk, Encoding};
 use crate::error::DecodeError;
+use crate::trace::Trace;
 
 /// Samples of one run: as many as most chunks have.
 const RUN: usize = 120;
@@ -165,6 +166,20 @@ pub(crate) fn append_chunk(chunk: &Chunk, columns: &mut FloatColumns) -> Result<
     Encoded::open(chunk)?.append_to(u32::MAX, &mut Scratch::new(), columns)
 }
 
+/// Reads the samples of a chunk one by one, every field of them noted.
+pub(crate) fn trace_floats(
+    chunk: &Chunk,
+    trace: &Trace,
+    each: &mut dyn FnMut(Option<TracedSample>),
+) -> Result<(), DecodeError> {
+    let bits = Bits::traced(chunk.data(), chunk.offset(), trace);
+    match chunk.encoding() {
+        Encoding::Xor => Decoder::<XorState>::over(bits)?.trace(each),
+        Encoding::Xor2 => Decoder::<Xor2State>::over(bits)?.trace(each),
+        _ => Err(chunk.unsupported()),
+    }
+}
+
 /// Appends `a`, then `b`; on error also tells which of them it was.
 fn append_pair<S: FloatState>(
     a: &mut Decoder<'_, S>,
@@ -288,9 +303,21 @@ struct Decoder<'a, S> {
 
 impl<'a, S: FloatState> Decoder<'a, S> {
     fn open(data: &'a [u8], offset: u64) -> Result<Self, DecodeError> {
-        let bits = Bits::new(data, offset);
+        Self::over(Bits::new(data, offset))
+    }
+
+    fn over(bits: Bits<'a>) -> Result<Self, DecodeError> {
         let (count, state) = S::open(&bits)?;
         Ok(Self { bits, state, index: 0, count })
+    }
+
+    /// Tells of the header, then of each sample.
+    fn trace(mut self, each: &mut dyn FnMut(Option<TracedSample>)) -> Result<(), DecodeError> {
+        each(None);
+        while self.index < self.count {
+            each(Some(TracedSample::Float(self.next_checked()?)));
+        }
+        Ok(())
     }
 
     /// Appends the next `most` samples, or what there is of them. There are none after an error.

@@ -1,24 +1,28 @@
 //! Samples: what the chunks of a series decode to.
 //!
-//! One file per encoding, over `bits` (bit streams) and `window` (the XOR of values); `floats` reads the float
-//! encodings one by one or into columns.
+//! One file per encoding, over `bits` (bit streams), `varbits` (runs of integers in them) and `window` (the XOR of
+//! values); `floats` reads the float encodings one by one or into columns, `histogram` those of native histograms.
 
 mod bits;
 mod floats;
 mod histogram;
+mod varbits;
 mod window;
 mod xor;
 mod xor2;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
-pub(crate) use floats::append_chunk;
 pub use floats::{FloatDecoder, FloatSamples};
+pub(crate) use floats::{append_chunk, trace_floats};
 pub use histogram::{
-    CUSTOM_BUCKETS_SCHEMA, CounterResetHint, HistogramColumns, HistogramKind, HistogramLayout, HistogramRow,
-    Span,
+    Bucket, CUSTOM_BUCKETS_SCHEMA, CounterResetHint, Histogram, HistogramColumns, HistogramDecoder,
+    HistogramKind, HistogramLayout, HistogramRow, HistogramRule, HistogramSamples, Span,
 };
+#[cfg(feature = "head")]
+pub(crate) use histogram::{FINEST_SCHEMA, Reduction, invalid, is_known_schema};
+pub(crate) use histogram::{counter_reset_header, trace_histograms};
 
 /// One float sample.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +33,15 @@ pub struct FloatSample {
     pub start_timestamp_ms: i64,
     /// The value, its NaN bits as stored.
     pub value: f64,
+}
+
+/// A sample that is decoded by itself.
+#[derive(Debug, Clone)]
+pub enum TracedSample {
+    /// Of a chunk of floats.
+    Float(FloatSample),
+    /// Of a chunk of histograms.
+    Histogram(Histogram),
 }
 
 /// Bits of the value that marks the end of a series.

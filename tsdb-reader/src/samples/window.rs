@@ -57,6 +57,63 @@ impl ValueWindow {
         })
     }
 
+    /// Reads what XOR a value has with the one before it, by its control bits; moves `at` past it.
+    #[inline(always)]
+    pub(super) fn read_change(&mut self, bits: &Bits<'_>, at: &mut u64) -> Result<u64, DecodeError> {
+        let Some((xor, width)) = bits.whole_window(*at).and_then(|bytes| self.peek_change(bytes, *at & 7))
+        else {
+            // A place of its own, for one that is lent out cannot stay in a register.
+            let mut place = *at;
+            let xor = self.read_change_checked(bits, &mut place)?;
+            *at = place;
+            return Ok(xor);
+        };
+        *at += width;
+        Ok(xor)
+    }
+
+    /// The XOR whose control bits stand at bit `at` of `bytes`, and how wide all of it is. `None` when its window cannot
+    /// be, and then nothing has changed.
+    #[inline(always)]
+    fn peek_change(&mut self, bytes: &Window, at: u64) -> Option<(u64, u64)> {
+        let word = peek(bytes, at);
+        if word >> 63 == 0 {
+            return Some((0, 1));
+        }
+        let mut control = 2;
+        if word >> 62 == 0b11 {
+            *self = Self::from_fields(word << 2)?;
+            control += NEW_WINDOW_BITS;
+        }
+        if self.significant == NO_WINDOW {
+            return None;
+        }
+        Some((self.xor(bytes, at + control), control + self.significant))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn read_change_checked(&mut self, bits: &Bits<'_>, at: &mut u64) -> Result<u64, DecodeError> {
+        // Behind the end of the data the window has zeros.
+        if let Some(bytes) = bits.window(*at).filter(|_| !bits.is_traced()) {
+            let mut changed = *self;
+            if let Some((xor, width)) = changed.peek_change(&bytes, *at & 7)
+                && *at + width <= bits.end()
+            {
+                *self = changed;
+                *at += width;
+                return Ok(xor);
+            }
+        }
+        if !bits.flag(at, "value control")? {
+            return Ok(0);
+        }
+        if bits.flag(at, "value control")? {
+            *self = Self::read(bits, at)?;
+        }
+        self.read_xor(bits, at)
+    }
+
     /// Reads the significant bits of an XOR, checked; moves `at` past them.
     pub(super) fn read_xor(self, bits: &Bits<'_>, at: &mut u64) -> Result<u64, DecodeError> {
         if self.significant == NO_WINDOW {

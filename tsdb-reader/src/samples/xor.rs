@@ -129,12 +129,7 @@ impl FloatState for XorState {
             }
         }
         self.time_ms = self.time_ms.wrapping_add(self.delta_ms);
-        if bits.flag(at, "value control")? {
-            if bits.flag(at, "value control")? {
-                *window = ValueWindow::read(bits, at)?;
-            }
-            self.value ^= window.read_xor(bits, at)?;
-        }
+        self.value ^= window.read_change(bits, at)?;
         Ok(())
     }
 }

@@ -4,32 +4,22 @@
 //! Checked: that no two names in `chunks/` mean the same segment. What the bytes mean is not known here.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 
 use bytes::Bytes;
 
-#[cfg(feature = "mmap")]
-use super::cut;
-use super::{BlockFile, Source};
+use super::{BlockFile, LocalFile, Source, segments_of};
 
 /// The files of a block in a folder.
 #[derive(Debug)]
 pub struct LocalSource {
     dir: PathBuf,
     mapped: bool,
-    files: RwLock<BTreeMap<BlockFile, OpenFile>>,
-}
-
-#[derive(Debug, Clone)]
-enum OpenFile {
-    #[cfg(feature = "mmap")]
-    Mapped(Bytes),
-    Positioned(Arc<File>, u64),
+    files: RwLock<BTreeMap<BlockFile, LocalFile>>,
 }
 
 impl LocalSource {
@@ -59,7 +49,7 @@ impl LocalSource {
         &self.dir
     }
 
-    fn file(&self, file: BlockFile) -> io::Result<OpenFile> {
+    fn file(&self, file: BlockFile) -> io::Result<LocalFile> {
         if let Some(open) = self.files.read().unwrap_or_else(PoisonError::into_inner).get(&file) {
             return Ok(open.clone());
         }
@@ -72,18 +62,12 @@ impl LocalSource {
         Ok(open)
     }
 
-    fn open_file(&self, file: BlockFile) -> io::Result<OpenFile> {
+    fn open_file(&self, file: BlockFile) -> io::Result<LocalFile> {
         let opened = File::open(self.path(file)?)?;
-        let metadata = opened.metadata()?;
-        if metadata.is_dir() {
+        if opened.metadata()?.is_dir() {
             return Err(io::Error::from(io::ErrorKind::IsADirectory));
         }
-        #[cfg(feature = "mmap")]
-        if self.mapped {
-            return super::mmap::map(&opened).map(OpenFile::Mapped);
-        }
-        debug_assert!(!self.mapped, "only the mmap feature makes mapped sources");
-        Ok(OpenFile::Positioned(Arc::new(opened), metadata.len()))
+        if self.mapped { LocalFile::mapped(opened) } else { LocalFile::positioned(opened) }
     }
 
     fn path(&self, file: BlockFile) -> io::Result<PathBuf> {
@@ -97,36 +81,15 @@ impl LocalSource {
         }
     }
 
-    /// Numbers and names of the segments, ascending. Names that are not all digits are no segments.
-    fn segment_names(&self) -> io::Result<Vec<(u32, OsString)>> {
+    /// Numbers and names of the segments, ascending.
+    fn segment_names(&self) -> io::Result<Vec<(u32, String)>> {
         let entries = match fs::read_dir(self.dir.join("chunks")) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };
-        let mut segments = Vec::new();
-        for entry in entries {
-            let name = entry?.file_name();
-            let Some(digits) = name.to_str().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
-            else {
-                continue;
-            };
-            let number = digits.parse::<u32>().map_err(|_| {
-                io::Error::new(io::ErrorKind::InvalidData, format!("chunks/{digits}: number too large"))
-            })?;
-            segments.push((number, name));
-        }
-        segments.sort();
-        for ((a, a_name), (b, b_name)) in segments.iter().zip(segments.iter().skip(1)) {
-            if a == b {
-                let message = format!("chunks/{} and chunks/{}", a_name.display(), b_name.display());
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    format!("{message} are the same segment"),
-                ));
-            }
-        }
-        Ok(segments)
+        let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+        segments_of(names.collect::<io::Result<Vec<String>>>()?)
     }
 }
 
@@ -136,11 +99,7 @@ impl Source for LocalSource {
     }
 
     fn size(&self, file: BlockFile) -> io::Result<u64> {
-        match self.file(file)? {
-            #[cfg(feature = "mmap")]
-            OpenFile::Mapped(bytes) => Ok(bytes.len() as u64),
-            OpenFile::Positioned(_, size) => Ok(size),
-        }
+        Ok(self.file(file)?.size())
     }
 
     fn segments(&self) -> io::Result<Vec<u32>> {
@@ -148,43 +107,9 @@ impl Source for LocalSource {
     }
 
     fn read(&self, file: BlockFile, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>> {
-        match self.file(file)? {
-            #[cfg(feature = "mmap")]
-            OpenFile::Mapped(bytes) => Ok(ranges.iter().map(|range| cut(&bytes, range)).collect()),
-            OpenFile::Positioned(file, size) => ranges
-                .iter()
-                .map(|range| read_at(&file, range.start.min(size)..range.end.min(size)))
-                .collect(),
-        }
+        let file = self.file(file)?;
+        ranges.iter().map(|range| file.read(range)).collect()
     }
-}
-
-/// Reads a range that lies within the file as it was when opened; shorter if the file was cut since.
-fn read_at(file: &File, range: Range<u64>) -> io::Result<Bytes> {
-    let len = usize::try_from(range.end.saturating_sub(range.start))
-        .map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
-    let mut buffer = vec![0; len];
-    let mut filled = 0;
-    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match read_some_at(file, rest, range.start + filled as u64) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    buffer.truncate(filled);
-    Ok(Bytes::from(buffer))
-}
-
-#[cfg(unix)]
-fn read_some_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    std::os::unix::fs::FileExt::read_at(file, buffer, offset)
-}
-
-#[cfg(windows)]
-fn read_some_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    std::os::windows::fs::FileExt::seek_read(file, buffer, offset)
 }
 
 #[cfg(test)]

@@ -9,13 +9,17 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+mod file;
 mod local;
 mod memory;
 #[cfg(feature = "mmap")]
 mod mmap;
 
+pub use file::LocalFile;
 pub use local::LocalSource;
 pub use memory::MemorySource;
+#[cfg(all(feature = "head", feature = "mmap"))]
+pub(crate) use mmap::map;
 
 /// A file of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -55,6 +59,28 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// The bytes of each range, in the order asked. A range that reaches past the end of the file is cut there,
     /// so an answer may be shorter than asked, or empty.
     fn read(&self, file: BlockFile, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>>;
+}
+
+/// Numbers and names of the segments among the `names` in a `chunks` folder, ascending by number. Names that are not
+/// all digits are no segments; two names of one number are an error.
+pub fn segments_of(names: impl IntoIterator<Item = String>) -> io::Result<Vec<(u32, String)>> {
+    let invalid = |message| io::Error::new(io::ErrorKind::InvalidData, message);
+    let mut segments = Vec::new();
+    for name in names {
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_digit()) {
+            continue;
+        }
+        let number = name.parse::<u32>();
+        let number = number.map_err(|_| invalid(format!("chunks/{name}: number too large")))?;
+        segments.push((number, name));
+    }
+    segments.sort();
+    for ((a, a_name), (b, b_name)) in segments.iter().zip(segments.iter().skip(1)) {
+        if a == b {
+            return Err(invalid(format!("chunks/{a_name} and chunks/{b_name} are the same segment")));
+        }
+    }
+    Ok(segments)
 }
 
 /// The part of `range` that `bytes` has, without copying.

@@ -7,9 +7,26 @@
 //! ```
 //! Defined in Prometheus' `model/histogram` and `tsdb/chunkenc/histogram*.go`.
 
+mod bounds;
+mod buckets;
 mod columns;
+mod decoder;
+mod float;
+mod integer;
+mod layout;
+mod reduce;
+mod start_time;
+mod validity;
 
+pub use buckets::{Bucket, Histogram};
 pub use columns::{HistogramColumns, HistogramRow};
+pub use decoder::{HistogramDecoder, HistogramSamples};
+pub(crate) use decoder::{counter_reset_header, trace_histograms};
+#[cfg(feature = "head")]
+pub(crate) use layout::{invalid, is_known_schema};
+#[cfg(feature = "head")]
+pub(crate) use reduce::{FINEST_SCHEMA, Reduction};
+pub use validity::HistogramRule;
 
 /// Schema of custom buckets, whose bounds stand in the layout.
 pub const CUSTOM_BUCKETS_SCHEMA: i32 = -53;
@@ -24,9 +41,11 @@ pub struct Span {
 }
 
 /// What the histograms of a chunk have in common: which buckets there are.
-#[derive(Debug, Clone, PartialEq, Default)]
+///
+/// Two layouts are equal when all their bits are: a NaN equals itself, and zeros of different signs differ.
+#[derive(Debug, Clone, Default)]
 pub struct HistogramLayout {
-    /// Resolution: -9 to 52, or [`CUSTOM_BUCKETS_SCHEMA`].
+    /// Resolution: -9 to 8, or [`CUSTOM_BUCKETS_SCHEMA`]. Finer ones than 8 are read as 8.
     pub schema: i32,
     /// The zero bucket reaches from minus this to this, both included.
     pub zero_threshold: f64,
@@ -60,3 +79,16 @@ pub enum HistogramKind {
     /// Counts are doubles.
     Float,
 }
+
+impl HistogramKind {
+    /// The sum of two counts, as bits. Integers wrap.
+    pub fn add(self, a: u64, b: u64) -> u64 {
+        match self {
+            Self::Integer => a.wrapping_add(b),
+            Self::Float => (f64::from_bits(a) + f64::from_bits(b)).to_bits(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

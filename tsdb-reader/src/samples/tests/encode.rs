@@ -1,4 +1,4 @@
-//! Writes float chunks as the reference does; for tests and benches.
+//! Writes float chunks as the reference does; for tests and benches. Its bit writer serves histograms too.
 
 /// One sample: timestamp, start timestamp, bits of the value.
 pub type Sample = (i64, i64, u64);
@@ -7,13 +7,13 @@ const STALE: u64 = 0x7ff0_0000_0000_0002;
 
 /// Appends fields to a bit stream.
 #[derive(Default)]
-struct BitWriter {
-    bytes: Vec<u8>,
+pub struct BitWriter {
+    pub bytes: Vec<u8>,
     used: u32,
 }
 
 impl BitWriter {
-    fn bits(&mut self, value: u64, width: u32) {
+    pub fn bits(&mut self, value: u64, width: u32) {
         for bit in (0..width).rev() {
             if self.used.is_multiple_of(8) {
                 self.bytes.push(0);
@@ -26,7 +26,7 @@ impl BitWriter {
         }
     }
 
-    fn uvarint(&mut self, mut value: u64) {
+    pub fn uvarint(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.bits(value & 0x7f | 0x80, 8);
             value >>= 7;
@@ -34,7 +34,7 @@ impl BitWriter {
         self.bits(value, 8);
     }
 
-    fn varint(&mut self, value: i64) {
+    pub fn varint(&mut self, value: i64) {
         self.uvarint((value << 1 ^ value >> 63).cast_unsigned());
     }
 
@@ -51,7 +51,7 @@ impl BitWriter {
         }
     }
 
-    fn varbit_int(&mut self, value: i64) {
+    pub fn varbit_int(&mut self, value: i64) {
         let widths = [(0, 1, 0), (2, 2, 3), (6, 3, 6), (14, 4, 9), (30, 5, 12), (62, 6, 18), (126, 7, 25)];
         if value == 0 || (1 - (1 << 24)..=1 << 24).contains(&value) {
             return self.class(value, &widths, true);
@@ -66,12 +66,12 @@ impl BitWriter {
 }
 
 /// The window of the reference's writer.
-#[derive(Default)]
-struct ValueWriter(Option<(u32, u32)>);
+#[derive(Default, Clone)]
+pub struct ValueWriter(Option<(u32, u32)>);
 
 impl ValueWriter {
     /// Writes a non-zero XOR behind one of two codes, each with its width.
-    fn xor(&mut self, out: &mut BitWriter, xor: u64, same: (u64, u32), new: (u64, u32)) {
+    pub fn xor(&mut self, out: &mut BitWriter, xor: u64, same: (u64, u32), new: (u64, u32)) {
         let (leading, trailing) = (xor.leading_zeros().min(31), xor.trailing_zeros());
         if let Some((old_leading, old_trailing)) = self.0
             && leading >= old_leading

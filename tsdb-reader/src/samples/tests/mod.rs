@@ -4,9 +4,11 @@ use serde_json::Value;
 use super::*;
 use crate::chunks::{Chunk, Encoding};
 use crate::error::{DecodeError, DecodeErrorKind};
+use crate::testing::malformed_chunks;
 use encode::Sample;
 
-mod encode;
+pub mod encode;
+pub mod encode_histogram;
 
 #[derive(Debug, Clone, Copy)]
 enum Float {
@@ -135,17 +137,12 @@ fn chunk_with_any_flipped_bit_decodes_or_fails() {
 
 #[test]
 fn malformed_chunks_fail_after_as_many_samples_as_the_reference() {
-    let file: Value = serde_json::from_str(include_str!("../../../tests/vectors/malformed.json")).unwrap();
     let mut seen = 0;
-    for case in file["cases"].as_array().unwrap() {
-        if case["file"] != "chunk data" || case["encoding"] != 1 {
-            continue;
-        }
-        let (samples, error) = Xor.decode(&unhex(case["hex"].as_str().unwrap()));
-        assert!(error.is_some(), "{}", case["name"]);
-        let go = case["go_error"].as_str().unwrap();
-        if let Some(rest) = go.strip_prefix("after ") {
-            assert_eq!(samples.len().to_string(), rest.split(' ').next().unwrap(), "{}", case["name"]);
+    for case in malformed_chunks(1) {
+        let (samples, error) = Xor.decode(&case.bytes);
+        assert!(error.is_some(), "{}", case.name);
+        if let Some(rest) = case.go_error.strip_prefix("after ") {
+            assert_eq!(samples.len().to_string(), rest.split(' ').next().unwrap(), "{}", case.name);
         }
         seen += 1;
     }
