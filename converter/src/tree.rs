@@ -1,0 +1,115 @@
+//! Trees of files: what a SOURCE is, be it a folder on a disk or an archive.
+//!
+//! Discovery walks a [`Tree`] and asks it for the blocks in it, so that what is found, and what is said of it, does
+//! not depend on what holds the files. Paths are relative to the tree's root; the empty path is the root itself.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tsdb_reader::source::{LocalSource, Source};
+
+/// What an entry of a folder is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A folder.
+    Folder,
+    /// A file.
+    File,
+    /// A link that leads nowhere from here.
+    DeadLink,
+}
+
+/// An entry of a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name, without the folder.
+    pub name: PathBuf,
+    /// What it is.
+    pub kind: EntryKind,
+}
+
+/// Files in folders.
+pub trait Tree: Send + Sync + fmt::Debug {
+    /// Where `path` is, for messages.
+    fn location(&self, path: &Path) -> String;
+
+    /// What lies in `folder`, by name.
+    fn entries(&self, folder: &Path) -> io::Result<Vec<Entry>>;
+
+    /// True when there is a file, or whatever else, at `path`.
+    fn has(&self, path: &Path) -> bool;
+
+    /// The bytes of a small file; [`io::ErrorKind::FileTooLarge`] above `limit`.
+    fn read(&self, path: &Path, limit: u64) -> io::Result<Bytes>;
+
+    /// The files of the block in `folder`.
+    fn block(&self, folder: &Path) -> io::Result<Arc<dyn Source>>;
+
+    /// Why files of the block in `folder` may be missing, if there is a reason to think so.
+    fn incomplete(&self, folder: &Path) -> Option<String>;
+}
+
+/// A folder on a disk.
+#[derive(Debug)]
+pub struct LocalTree {
+    root: PathBuf,
+}
+
+impl LocalTree {
+    /// The folder at `root`.
+    pub fn new(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    fn path(&self, path: &Path) -> PathBuf {
+        // Joining nothing would add a slash.
+        if path.as_os_str().is_empty() { self.root.clone() } else { self.root.join(path) }
+    }
+}
+
+impl Tree for LocalTree {
+    fn location(&self, path: &Path) -> String {
+        self.path(path).display().to_string()
+    }
+
+    fn entries(&self, folder: &Path) -> io::Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(self.path(folder))? {
+            let entry = entry?;
+            let path = entry.path();
+            let kind = match fs::metadata(&path) {
+                Ok(metadata) if metadata.is_dir() => EntryKind::Folder,
+                Err(_) if path.is_symlink() => EntryKind::DeadLink,
+                _ => EntryKind::File,
+            };
+            entries.push(Entry { name: entry.file_name().into(), kind });
+        }
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
+    fn has(&self, path: &Path) -> bool {
+        self.path(path).exists()
+    }
+
+    fn read(&self, path: &Path, limit: u64) -> io::Result<Bytes> {
+        let mut bytes = Vec::new();
+        File::open(self.path(path))?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > limit {
+            return Err(io::Error::from(io::ErrorKind::FileTooLarge));
+        }
+        Ok(bytes.into())
+    }
+
+    fn block(&self, folder: &Path) -> io::Result<Arc<dyn Source>> {
+        Ok(Arc::new(LocalSource::open(&self.path(folder))?))
+    }
+
+    fn incomplete(&self, _: &Path) -> Option<String> {
+        None
+    }
+}
