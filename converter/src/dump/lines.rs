@@ -6,10 +6,11 @@ use tsdb_reader::labels::METRIC_NAME;
 use super::DumpFormat;
 use super::go_float;
 use super::go_quote::{is_bare_name, push_labels};
+use crate::text::histogram::HistogramText;
 use crate::text::json;
 use crate::text::number::{push_f64, push_i64};
 use crate::text::time::TimeWriter;
-use tsdb_reader::samples::is_stale_nan;
+use tsdb_reader::samples::{HistogramKind, HistogramRow, is_stale_nan};
 
 /// Writes lines.
 #[derive(Debug)]
@@ -18,13 +19,20 @@ pub struct Lines {
     /// What each line of the series begins with.
     prefix: Vec<u8>,
     times: TimeWriter,
+    histogram: HistogramText,
     replaced_utf8: u64,
 }
 
 impl Lines {
     /// A writer of lines.
     pub fn new(format: DumpFormat) -> Self {
-        Self { format, prefix: Vec::new(), times: TimeWriter::new(), replaced_utf8: 0 }
+        Self {
+            format,
+            prefix: Vec::new(),
+            times: TimeWriter::new(),
+            histogram: HistogramText::default(),
+            replaced_utf8: 0,
+        }
     }
 
     /// Begins a series.
@@ -93,6 +101,24 @@ impl Lines {
         }
     }
 
+    /// Appends the line of a histogram of the series begun; in OpenMetrics there is none.
+    pub fn push_histogram(&mut self, out: &mut Vec<u8>, row: &HistogramRow<'_>) {
+        match self.format {
+            DumpFormat::Prom => {
+                out.extend_from_slice(&self.prefix);
+                push_go_histogram(out, row);
+                out.push(b' ');
+                push_i64(out, row.timestamp_ms);
+                out.push(b'\n');
+            }
+            DumpFormat::OpenMetrics => {}
+            DumpFormat::Ndjson => {
+                out.extend_from_slice(&self.prefix);
+                self.histogram.push(out, &mut self.times, row);
+            }
+        }
+    }
+
     /// Appends what stands behind all lines.
     pub fn end(&self, out: &mut Vec<u8>) {
         if self.format == DumpFormat::OpenMetrics {
@@ -104,6 +130,27 @@ impl Lines {
     pub fn replaced_utf8(&self) -> u64 {
         self.replaced_utf8
     }
+}
+
+/// Appends a histogram as Prometheus prints it: buckets that hold something, from the lowest on.
+fn push_go_histogram(out: &mut Vec<u8>, row: &HistogramRow<'_>) {
+    let push_count = |out: &mut Vec<u8>, count: u64| match row.kind {
+        HistogramKind::Integer => out.extend_from_slice(itoa::Buffer::new().format(count).as_bytes()),
+        HistogramKind::Float => go_float::push(out, f64::from_bits(count)),
+    };
+    out.extend_from_slice(b"{count:");
+    push_count(out, row.count);
+    out.extend_from_slice(b", sum:");
+    go_float::push(out, row.sum);
+    for bucket in row.all_buckets().filter(|bucket| row.as_f64(bucket.count) != 0.0) {
+        out.extend_from_slice(if bucket.lower_inclusive { b", [" } else { b", (" });
+        go_float::push(out, bucket.lower);
+        out.push(b',');
+        go_float::push(out, bucket.upper);
+        out.extend_from_slice(if bucket.upper_inclusive { b"]:" } else { b"):" });
+        push_count(out, bucket.count);
+    }
+    out.push(b'}');
 }
 
 /// Appends a series as OpenMetrics writes it: `up{job="a"}`, or `{"with.dot",job="a"}` where the name needs quotes.

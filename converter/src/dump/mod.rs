@@ -5,9 +5,10 @@
 //! openmetrics  up{job="a"} 1 1795132800.000                  parses back; ends with `# EOF`
 //! ndjson       {"labels":{"__name__":"up","job":"a"},"timestamp":"2026-11-20T00:00:00.000Z","value":1}
 //! ```
+//! Native histograms stand among the values, in NDJSON with the fields of table `histograms`.
 //! Series come in label order, in OpenMetrics by metric, since a family must not be interrupted there. One series
-//! is in memory at a time. What text cannot say is left out and counted: in OpenMetrics stale markers, in NDJSON
-//! times outside the years 1 to 9999.
+//! is in memory at a time. What text cannot say is left out and counted: in OpenMetrics stale markers and native
+//! histograms, in NDJSON times outside the years 1 to 9999.
 
 pub mod go_float;
 pub mod go_quote;
@@ -15,26 +16,30 @@ mod lines;
 mod printable;
 
 use std::io::{self, Write};
+use std::ops::Range;
 use std::path::PathBuf;
 
 use tsdb_reader::index::{ChunkMeta, Series};
-use tsdb_reader::samples::FloatColumns;
+use tsdb_reader::samples::{FloatColumns, HistogramColumns};
 
+use crate::archive::Unpacked;
 use crate::blocks::OpenBlock;
 use crate::convert::{ConvertError, open_blocks, parse_selectors};
-use crate::discover::discover;
+use crate::discover::{ReadOptions, discover};
 use crate::finding::{Findings, Severity};
 use crate::merge::{Merger, Wanted};
 use crate::options::ConvertOptions;
 use crate::order::Order;
-use crate::plan::Shard;
-use crate::series::{SeriesMerge, Walk};
-use crate::tally::Tally;
+use crate::series::{Reach, SeriesMerge, Walk};
+use crate::tally::{Loss, Tally};
 use crate::time::TimeBounds;
 use lines::Lines;
 
 /// Text that is written at once.
 const BUFFER_BYTES: usize = 256 << 10;
+
+/// Buckets of histograms that are held at once, about.
+const BUCKETS: usize = 1 << 17;
 
 /// Form of the lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +69,8 @@ pub struct DumpOptions {
     pub temp_dir: PathBuf,
     /// Bytes of anonymous memory that may be held.
     pub memory_limit: u64,
+    /// Read the heads of data directories too.
+    pub include_head: bool,
 }
 
 /// What was dumped.
@@ -75,6 +82,8 @@ pub struct DumpReport {
     pub findings: Findings,
     /// Blocks read.
     pub blocks: usize,
+    /// What was unpacked of archives.
+    pub unpacked: Vec<Unpacked>,
 }
 
 /// Why a dump ended early.
@@ -102,7 +111,9 @@ pub fn dump(options: &DumpOptions, out: &mut dyn Write) -> Result<DumpReport, Du
         max_time_ms: options.max_time_ms.unwrap_or(i64::MAX),
     })?;
     let selectors = parse_selectors(&options.selectors)?;
-    let discovery = discover(&options.sources).map_err(ConvertError::from)?;
+    let read = ReadOptions::new(options.memory_limit, options.temp_dir.clone());
+    let read = ReadOptions { include_head: options.include_head, ..read };
+    let discovery = discover(&options.sources, &read).map_err(ConvertError::from)?;
     let mut findings = Findings::default();
     for finding in discovery.findings {
         findings.push(finding);
@@ -114,7 +125,7 @@ pub fn dump(options: &DumpOptions, out: &mut dyn Write) -> Result<DumpReport, Du
     });
     let (tally, of_series) = dump_blocks(&blocks, options, asked, out)?;
     findings.append(of_series);
-    Ok(DumpReport { tally, findings, blocks: blocks.len() })
+    Ok(DumpReport { tally, findings, blocks: blocks.len(), unpacked: discovery.unpacked })
 }
 
 fn dump_blocks(
@@ -138,43 +149,90 @@ fn dump_blocks(
         asked,
         writable,
         drop_stale: options.format == DumpFormat::OpenMetrics,
+        nested: true,
     };
     let sort_budget_bytes = usize::try_from(options.memory_limit / 4).unwrap_or(usize::MAX);
     let walk = Walk { order, temp_dir: &options.temp_dir, sort_budget_bytes };
     let unsorted: Vec<bool> = blocks.iter().map(|block| !is_in_label_order(block)).collect();
     let must_sort = |at: usize| unsorted.get(at).copied().unwrap_or(true);
     let keep = |_: &OpenBlock, chunk: &ChunkMeta| asked.overlaps(chunk.min_time_ms, chunk.max_time_ms);
-    let members = 0..blocks.len();
-    let mut merge = SeriesMerge::new(blocks, members, &Shard::ALL, walk, &must_sort, false, keep)
-        .map_err(ConvertError::from)?;
+    let mut merge =
+        SeriesMerge::new(&Reach::all(blocks), walk, &must_sort, false, keep).map_err(ConvertError::from)?;
 
     let mut findings = Findings::default();
     let mut merger = Merger::new(blocks, wanted);
     let mut columns = FloatColumns::default();
-    let mut lines = Lines::new(options.format);
-    let mut text = Vec::with_capacity(BUFFER_BYTES * 2);
+    let mut text =
+        Text { lines: Lines::new(options.format), bytes: Vec::with_capacity(BUFFER_BYTES * 2), out };
+    let mut histograms = HistogramColumns::default();
+    let (mut left_out, mut left_out_series) = (0, 0);
     while let Some(series) = merge.next().map_err(ConvertError::from)? {
         columns.clear();
-        if merger.append(&series.members, &mut columns) == 0 {
+        let appended = merger.append(&series.members, &mut columns);
+        if options.format == DumpFormat::OpenMetrics && appended.histograms.count > 0 {
+            left_out += appended.histograms.count;
+            left_out_series += u64::from(appended.samples == 0);
+        } else if appended.rows() == 0 {
             continue;
         }
-        lines.begin(&series.labels);
-        for (times_ms, values) in columns.times_ms.chunks(1024).zip(columns.values.chunks(1024)) {
-            lines.push(&mut text, times_ms, values);
-            if text.len() >= BUFFER_BYTES {
-                out.write_all(&text)?;
-                text.clear();
+        text.lines.begin(&series.labels);
+        let mut floats = 0..columns.len();
+        loop {
+            histograms.clear();
+            let more = merger.append_histograms(&mut histograms, BUCKETS);
+            for row in (0..histograms.len()).map_while(|row| histograms.row(row)) {
+                let before = columns.times_ms.partition_point(|&time_ms| time_ms < row.timestamp_ms);
+                text.floats(&columns, floats.start..before)?;
+                floats.start = before;
+                text.lines.push_histogram(&mut text.bytes, &row);
+                text.write_if_full()?;
+            }
+            if !more {
+                break;
             }
         }
+        text.floats(&columns, floats)?;
     }
-    lines.end(&mut text);
-    out.write_all(&text)?;
-    out.flush()?;
+    text.lines.end(&mut text.bytes);
+    text.out.write_all(&text.bytes)?;
+    text.out.flush()?;
     findings.append(merge.take_findings());
     let (mut tally, of_chunks) = merger.finish();
     findings.append(of_chunks);
-    tally.replaced_utf8 = lines.replaced_utf8();
+    tally.replaced_utf8 = text.lines.replaced_utf8();
+    tally.written -= left_out;
+    tally.written_histograms -= left_out;
+    tally.series -= left_out_series;
+    tally.lose(Loss::NoOpenMetricsForm, left_out);
     Ok((tally, findings))
+}
+
+/// Lines on their way out.
+struct Text<'a> {
+    lines: Lines,
+    bytes: Vec<u8>,
+    out: &'a mut dyn Write,
+}
+
+impl Text<'_> {
+    /// Writes some samples of the series begun.
+    fn floats(&mut self, columns: &FloatColumns, rows: Range<usize>) -> io::Result<()> {
+        let times_ms = columns.times_ms.get(rows.clone()).unwrap_or_default();
+        let values = columns.values.get(rows).unwrap_or_default();
+        for (times_ms, values) in times_ms.chunks(1024).zip(values.chunks(1024)) {
+            self.lines.push(&mut self.bytes, times_ms, values);
+            self.write_if_full()?;
+        }
+        Ok(())
+    }
+
+    fn write_if_full(&mut self) -> io::Result<()> {
+        if self.bytes.len() >= BUFFER_BYTES {
+            self.out.write_all(&self.bytes)?;
+            self.bytes.clear();
+        }
+        Ok(())
+    }
 }
 
 /// What was written cannot be taken back, so that the order of a block's series is looked at first.

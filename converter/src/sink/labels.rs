@@ -5,12 +5,6 @@ use tsdb_reader::labels::METRIC_NAME;
 
 use crate::text::json;
 
-/// Label that carries the type of a metric.
-pub(super) const TYPE_LABEL: &[u8] = b"__type__";
-
-/// Label that carries the unit of a metric.
-pub(super) const UNIT_LABEL: &[u8] = b"__unit__";
-
 /// The JSON object of all labels but the metric name.
 pub(crate) fn labels_json(labels: &Labels) -> String {
     let mut json = Vec::new();

@@ -3,8 +3,9 @@
 //! ```text
 //! any thread, pure                      one per unit, in slice order
 //! SampleRows ──Encoder──► EncodedRows ──TableWriters──► PartFile … ──publish──► samples/dt=…/part-…-0000.parquet
-//!                         row groups or    samples/        whole, under a                 series/dt=…/part-…
-//!                         text segments    series/         temporary name
+//!                         row groups or    samples/        whole, under a                 histograms/dt=…/part-…
+//!                         text segments    histograms/     temporary name                 series/dt=…/part-…
+//!                                          series/
 //! ```
 //! Encoding is a pure function of rows and options, and files are cut by what was appended alone. So the bytes do
 //! not depend on threads, memory or machine: no clock, host name or path gets into a file.
@@ -26,6 +27,7 @@ pub use error::SinkError;
 pub(crate) use labels::labels_json;
 pub use options::{Compression, Format, Layout, OutputOptions, Profile};
 pub use part::{Part, PartFile};
+use tables::Extent;
 pub use tables::TableWriters;
 
 use std::ops::Range;
@@ -34,7 +36,7 @@ use std::sync::Arc;
 use tsdb_reader::samples::FloatColumns;
 
 use crate::columns::{LabelColumn, label_columns};
-use crate::rows::SampleRows;
+use crate::rows::{SampleRows, SeriesRows};
 
 /// Version of the written format. It is part of every fingerprint, and the files carry it; raise it with any change
 /// of the bytes.
@@ -87,19 +89,22 @@ impl Encoder {
             FormatEncoder::Ndjson(encoder) => encoder.encode(rows),
         }
     }
+
+    /// Encodes the histograms of a slice alone, ahead of its other rows, which are to come without them.
+    ///
+    /// Costs processor time alone; call it on any thread.
+    pub fn encode_histograms(&self, rows: &SampleRows) -> Result<EncodedRows, SinkError> {
+        match &self.format {
+            FormatEncoder::Parquet(encoder) => encoder.encode_histograms(rows),
+            FormatEncoder::Ndjson(encoder) => encoder.encode_histograms(rows),
+        }
+    }
 }
 
 /// One slice of rows, encoded: goes to [`TableWriters::append`].
 #[derive(Debug)]
 pub struct EncodedRows {
-    /// Rows of table `samples`.
-    rows: u64,
-    /// Rows of table `series`.
-    series: u64,
-    /// Smallest timestamp; `i64::MAX` without rows.
-    min_time_ms: i64,
-    /// Largest timestamp; `i64::MIN` without rows.
-    max_time_ms: i64,
+    extents: Extents,
     /// Label names and values that were not UTF-8.
     replaced_utf8: u64,
     body: EncodedBody,
@@ -114,12 +119,17 @@ enum EncodedBody {
 impl EncodedRows {
     /// Rows of table `samples`.
     pub fn rows(&self) -> u64 {
-        self.rows
+        self.extents.samples.rows
+    }
+
+    /// Rows of table `histograms`.
+    pub fn histograms(&self) -> u64 {
+        self.extents.histograms.rows
     }
 
     /// Series, which is rows of table `series`.
     pub fn series(&self) -> u64 {
-        self.series
+        self.extents.series.series
     }
 
     /// Label names and values, counted once per series, in which bytes that are not UTF-8 became U+FFFD.
@@ -154,4 +164,46 @@ impl<'a> Samples<'a> {
             starts_ms: columns.start_times_ms.get(rows).unwrap_or_default(),
         }
     }
+}
+
+/// What the rows of a slice amount to, table by table.
+#[derive(Debug)]
+struct Extents {
+    samples: Extent,
+    histograms: Extent,
+    series: Extent,
+}
+
+impl Extents {
+    /// Those of all tables.
+    fn new(rows: &SampleRows) -> Self {
+        let Self { mut samples, mut series, histograms } = Self::of_histograms(rows);
+        for (one, range) in rows.iter() {
+            let times_ms = rows.columns.times_ms.get(range).unwrap_or_default();
+            if let [first, .., last] | [first @ last] = times_ms {
+                samples.add(times_ms.len() as u64, *first, *last);
+            }
+            if let Some(extent) = one.extent(times_ms) {
+                series.add(1, extent.min_time_ms, extent.max_time_ms);
+            }
+        }
+        Self { samples, series, histograms }
+    }
+
+    /// That of table `histograms` alone.
+    fn of_histograms(rows: &SampleRows) -> Self {
+        let mut histograms = Extent::NONE;
+        for (_, range) in rows.iter_histograms() {
+            let times_ms = rows.histograms.times_ms.get(range).unwrap_or_default();
+            if let [first, .., last] | [first @ last] = times_ms {
+                histograms.add(times_ms.len() as u64, *first, *last);
+            }
+        }
+        Self { samples: Extent::NONE, histograms, series: Extent::NONE }
+    }
+}
+
+/// Series with histograms at hand, and where those stand.
+fn with_histograms(rows: &SampleRows) -> impl Iterator<Item = (&SeriesRows, Range<usize>)> + '_ {
+    rows.iter_histograms().filter(|(_, range)| !range.is_empty())
 }

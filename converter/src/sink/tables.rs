@@ -13,7 +13,7 @@ use super::part::{Part, PartFile, PartWriter};
 use super::{EncodedBody, EncodedRows, Encoder, FormatEncoder, OutputOptions, SinkError};
 use crate::schema::Table;
 
-/// Writes the tables of one unit: `samples` and `series`.
+/// Writes the tables of one unit: `samples`, `histograms` and `series`.
 ///
 /// Slices must come in the order of their rows, whole series each. Dropped before [`TableWriters::finish`], it
 /// removes what it wrote.
@@ -47,34 +47,23 @@ impl TableWriters {
     /// an empty `partition` adds no folder. Nothing is created before the first row.
     pub fn new(encoder: &Encoder, dest: &Path, partition: &str, file_prefix: &str) -> Self {
         let place = |table| Place::new(table, dest, partition, file_prefix, encoder.options());
-        let (samples, series) = (place(Table::Samples), place(Table::Series));
         let format = match &encoder.format {
             FormatEncoder::Parquet(encoder) => {
-                FormatTables::Parquet(Box::new(ParquetTables::new(encoder.clone(), samples, series)))
+                FormatTables::Parquet(Box::new(ParquetTables::new(encoder.clone(), place)))
             }
-            FormatEncoder::Ndjson(_) => FormatTables::Ndjson(Box::new(NdjsonTables::new(
-                encoder.options().compression,
-                samples,
-                series,
-            ))),
+            FormatEncoder::Ndjson(_) => {
+                FormatTables::Ndjson(Box::new(NdjsonTables::new(encoder.options().compression, place)))
+            }
         };
         Self { format }
     }
 
     /// Appends the next slice, encoded by the same encoder.
     pub fn append(&mut self, rows: EncodedRows) -> Result<(), SinkError> {
-        let extent = Extent {
-            rows: rows.rows,
-            series: rows.series,
-            min_time_ms: rows.min_time_ms,
-            max_time_ms: rows.max_time_ms,
-        };
-        if rows.rows == 0 {
-            return Ok(());
-        }
-        match (&mut self.format, rows.body) {
-            (FormatTables::Parquet(tables), EncodedBody::Parquet(body)) => tables.append(extent, body),
-            (FormatTables::Ndjson(tables), EncodedBody::Ndjson(body)) => tables.append(extent, &body),
+        let EncodedRows { extents, body, .. } = rows;
+        match (&mut self.format, body) {
+            (FormatTables::Parquet(tables), EncodedBody::Parquet(body)) => tables.append(&extents, body),
+            (FormatTables::Ndjson(tables), EncodedBody::Ndjson(body)) => tables.append(&extents, &body),
             _ => Err(SinkError::OtherEncoder),
         }
     }
@@ -101,13 +90,28 @@ impl TableWriters {
     }
 }
 
-/// How much is appended, and its times.
+/// How much of a table is appended, and its times.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Extent {
     pub(super) rows: u64,
     pub(super) series: u64,
+    /// `i64::MAX` without rows.
     pub(super) min_time_ms: i64,
+    /// `i64::MIN` without rows.
     pub(super) max_time_ms: i64,
+}
+
+impl Extent {
+    /// No rows.
+    pub(super) const NONE: Self = Self { rows: 0, series: 0, min_time_ms: i64::MAX, max_time_ms: i64::MIN };
+
+    /// Adds the rows of a series.
+    pub(super) fn add(&mut self, rows: u64, min_time_ms: i64, max_time_ms: i64) {
+        self.rows += rows;
+        self.series += 1;
+        self.min_time_ms = self.min_time_ms.min(min_time_ms);
+        self.max_time_ms = self.max_time_ms.max(max_time_ms);
+    }
 }
 
 /// Where the files of a table go.
@@ -171,13 +175,16 @@ impl<F: TableFile> TableWriter<F> {
     }
 
     /// Appends with `write` to the open file, or to a new one that `begin` makes; ends the file if that brought it
-    /// to its size.
+    /// to its size. Nothing happens without rows.
     pub(super) fn append(
         &mut self,
         extent: Extent,
         begin: impl FnOnce(PartWriter) -> Result<F, SinkError>,
         write: impl FnOnce(&mut F) -> Result<(), SinkError>,
     ) -> Result<(), SinkError> {
+        if extent.rows == 0 {
+            return Ok(());
+        }
         let mut open = match self.open.take() {
             Some(open) => open,
             None => self.begin(begin)?,

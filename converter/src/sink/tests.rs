@@ -14,7 +14,7 @@ use tsdb_reader::samples::STALE_NAN_BITS;
 use xxhash_rust::xxh64::xxh64;
 
 use super::*;
-use crate::rows::SeriesRows;
+use crate::rows::{SeriesHistograms, SeriesRows};
 
 /// A sample: time, value, start time (0 = unknown).
 type Sample = (i64, f64, i64);
@@ -33,7 +33,12 @@ fn push_series(rows: &mut SampleRows, pairs: &[(&[u8], &[u8])], samples: &[Sampl
             rows.columns.start_times_ms.push(start_ms);
         }
     }
-    rows.series.push(SeriesRows { labels, series_id, end: rows.columns.len() });
+    rows.series.push(SeriesRows {
+        labels,
+        series_id,
+        end: rows.columns.len(),
+        histograms: SeriesHistograms::default(),
+    });
 }
 
 /// Series with everything that is special about values, times and labels.

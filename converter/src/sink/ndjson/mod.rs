@@ -5,24 +5,32 @@
 //! └──────── same for a series ───────────┘             └──────── formatted ────────┘
 //! ```
 //! - `series_id` is always a string: readers keep integers exactly only within ±2^53.
-//! - `value` is always there, `null` for a stale marker, `"NaN"`, `"Infinity"`, `"-Infinity"` for those.
+//! - `value` is always there, `null` for a stale marker, `"NaN"`, `"Infinity"`, `"-Infinity"` for those. So are `count`
+//!   and `sum` of a histogram.
 //! - Every other null field is left out.
 //! - `labels` is an object; keys that differ only in bytes that are not UTF-8 end up the same.
 
 mod compress;
 mod row;
 
-use std::cmp::{max, min};
+use std::ops::Range;
+use std::sync::Arc;
 
 use tsdb_reader::Labels;
 use tsdb_reader::labels::METRIC_NAME;
 
-use super::labels::{TYPE_LABEL, UNIT_LABEL, push_labels};
+use super::labels::push_labels;
 use super::part::PartFile;
-use super::tables::{Extent, Place, TableWriter};
-use super::{Compression, EncodedBody, EncodedRows, Layout, OutputOptions, Samples, SinkError};
+use super::tables::{Place, TableWriter};
+use super::{
+    Compression, EncodedBody, EncodedRows, Extents, Layout, OutputOptions, Samples, SinkError,
+    with_histograms,
+};
 use crate::columns::LabelColumn;
-use crate::rows::{SampleRows, SeriesRows};
+use crate::metadata::Metadata;
+use crate::rows::{SampleRows, SeriesExtent, SeriesRows};
+use crate::schema::Table;
+use crate::text::histogram::{HistogramText, MAX_BUCKET_LEN, MAX_ROW_LEN};
 use crate::text::json;
 use crate::text::number::push_i64;
 use crate::text::time::TimeWriter;
@@ -49,12 +57,13 @@ struct Promoted {
 #[derive(Debug)]
 pub(super) struct EncodedText {
     samples: Segment,
+    histograms: Segment,
     series: Segment,
 }
 
 impl EncodedText {
     pub(super) fn memory_size(&self) -> usize {
-        self.samples.memory_size() + self.series.memory_size()
+        self.samples.memory_size() + self.histograms.memory_size() + self.series.memory_size()
     }
 }
 
@@ -63,25 +72,32 @@ impl EncodedText {
 pub(super) struct NdjsonTables {
     compression: Compression,
     samples: TableWriter<TextFile>,
+    histograms: TableWriter<TextFile>,
     series: TableWriter<TextFile>,
 }
 
 impl NdjsonTables {
-    pub(super) fn new(compression: Compression, samples: Place, series: Place) -> Self {
-        Self { compression, samples: TableWriter::new(samples), series: TableWriter::new(series) }
+    pub(super) fn new(compression: Compression, place: impl Fn(Table) -> Place) -> Self {
+        Self {
+            compression,
+            samples: TableWriter::new(place(Table::Samples)),
+            histograms: TableWriter::new(place(Table::Histograms)),
+            series: TableWriter::new(place(Table::Series)),
+        }
     }
 
     /// Appends a slice.
-    pub(super) fn append(&mut self, extent: Extent, text: &EncodedText) -> Result<(), SinkError> {
+    pub(super) fn append(&mut self, extents: &Extents, text: &EncodedText) -> Result<(), SinkError> {
         let begin = |writer| TextFile::new(writer, self.compression);
-        self.samples.append(extent, begin, |file| file.append(&text.samples))?;
-        let extent = Extent { rows: extent.series, ..extent };
-        self.series.append(extent, begin, |file| file.append(&text.series))
+        self.samples.append(extents.samples, begin, |file| file.append(&text.samples))?;
+        self.histograms.append(extents.histograms, begin, |file| file.append(&text.histograms))?;
+        self.series.append(extents.series, begin, |file| file.append(&text.series))
     }
 
     /// Ends all files.
     pub(super) fn finish(self) -> Result<Vec<PartFile>, SinkError> {
         let mut files = self.samples.finish()?;
+        files.extend(self.histograms.finish()?);
         files.extend(self.series.finish()?);
         Ok(files)
     }
@@ -110,39 +126,31 @@ impl NdjsonEncoder {
     }
 
     pub(super) fn encode(&self, rows: &SampleRows) -> Result<EncodedRows, SinkError> {
-        let mut slice = Slice {
-            samples: SegmentWriter::new(self.compression, self.level)?,
-            series: SegmentWriter::new(self.compression, self.level)?,
-            times: TimeWriter::new(),
-            row: Row::default(),
-            labels: Vec::new(),
-        };
-        let (mut min_time_ms, mut max_time_ms) = (i64::MAX, i64::MIN);
+        let mut slice = Slice::new(self, &rows.metadata)?;
         let mut replaced_utf8 = 0;
-        for (series, range) in rows.iter() {
+        for ((series, range), (_, histograms)) in rows.iter().zip(rows.iter_histograms()) {
             let samples = Samples::new(&rows.columns, range);
-            let (Some(&first_ms), Some(&last_ms)) = (samples.times_ms.first(), samples.times_ms.last())
-            else {
-                continue;
-            };
-            min_time_ms = min(min_time_ms, first_ms);
-            max_time_ms = max(max_time_ms, last_ms);
+            let Some(extent) = series.extent(samples.times_ms) else { continue };
             slice.labels.clear();
             replaced_utf8 += push_labels(&mut slice.labels, &series.labels);
-            self.push_samples(&mut slice, series, samples)?;
-            self.push_series(&mut slice, series, (first_ms, last_ms), samples.times_ms.len())?;
+            if !samples.times_ms.is_empty() {
+                self.push_samples(&mut slice, series, samples)?;
+            }
+            self.push_histograms(&mut slice, series, rows, histograms)?;
+            self.push_series(&mut slice, series, extent)?;
         }
-        Ok(EncodedRows {
-            rows: rows.len() as u64,
-            series: rows.series.len() as u64,
-            min_time_ms,
-            max_time_ms,
-            replaced_utf8,
-            body: EncodedBody::Ndjson(EncodedText {
-                samples: slice.samples.finish()?,
-                series: slice.series.finish()?,
-            }),
-        })
+        slice.finish(Extents::new(rows), replaced_utf8)
+    }
+
+    pub(super) fn encode_histograms(&self, rows: &SampleRows) -> Result<EncodedRows, SinkError> {
+        let mut slice = Slice::new(self, &rows.metadata)?;
+        for (series, histograms) in with_histograms(rows) {
+            slice.labels.clear();
+            // Counted when the series comes itself.
+            let _replaced_utf8 = push_labels(&mut slice.labels, &series.labels);
+            self.push_histograms(&mut slice, series, rows, histograms)?;
+        }
+        slice.finish(Extents::of_histograms(rows), 0)
     }
 
     /// The rows of a series in table `samples`.
@@ -154,13 +162,7 @@ impl NdjsonEncoder {
     ) -> Result<(), SinkError> {
         let Slice { samples: segment, times, row, labels, .. } = slice;
         row.begin(|out| {
-            self.push_identity(out, &series.labels);
-            if self.flat {
-                out.extend_from_slice(b"\"labels\":");
-                out.extend_from_slice(labels);
-                out.push(b',');
-            }
-            push_series_id(out, series.series_id);
+            self.push_head(out, series, labels);
             out.push(b',');
         });
         let mut starts_ms = samples.starts_ms.iter().copied();
@@ -174,15 +176,39 @@ impl NdjsonEncoder {
         Ok(())
     }
 
+    /// The rows of a series in table `histograms`.
+    fn push_histograms(
+        &self,
+        slice: &mut Slice,
+        series: &SeriesRows,
+        rows: &SampleRows,
+        range: Range<usize>,
+    ) -> Result<(), SinkError> {
+        let Slice { histograms: segment, times, labels, histogram_head, histogram_text, .. } = slice;
+        if range.is_empty() {
+            return Ok(());
+        }
+        histogram_head.clear();
+        histogram_head.push(b'{');
+        self.push_head(histogram_head, series, labels);
+        histogram_head.extend_from_slice(b",\"timestamp\":\"");
+        for histogram in range.map_while(|row| rows.histograms.row(row)) {
+            let buckets = MAX_BUCKET_LEN.saturating_mul(histogram.buckets.len());
+            segment.reserve(histogram_head.len() + MAX_ROW_LEN + buckets)?;
+            segment.text.extend_from_slice(histogram_head);
+            histogram_text.push(&mut segment.text, times, &histogram);
+        }
+        Ok(())
+    }
+
     /// The row of a series in table `series`.
     fn push_series(
         &self,
         slice: &mut Slice,
         series: &SeriesRows,
-        (first_ms, last_ms): (i64, i64),
-        samples: usize,
+        extent: SeriesExtent,
     ) -> Result<(), SinkError> {
-        let Slice { series: segment, times, labels, .. } = slice;
+        let Slice { series: segment, times, labels, metadata, .. } = slice;
         // Metric, promoted labels and pairs are the labels again, up to three times their text.
         segment.reserve(4 * labels.len() + 4 * MAX_ROW_TAIL_LEN)?;
         let out = &mut segment.text;
@@ -194,19 +220,32 @@ impl NdjsonEncoder {
         out.extend_from_slice(labels);
         push_label_pairs(out, &series.labels);
         out.extend_from_slice(b",\"min_timestamp\":\"");
-        times.push(out, first_ms);
+        times.push(out, extent.min_time_ms);
         out.extend_from_slice(b"\",\"max_timestamp\":\"");
-        times.push(out, last_ms);
+        times.push(out, extent.max_time_ms);
         out.extend_from_slice(b"\",\"samples\":");
-        push_i64(out, i64::try_from(samples).unwrap_or(i64::MAX));
-        for (key, label) in [(&b",\"type\":"[..], TYPE_LABEL), (b",\"unit\":", UNIT_LABEL)] {
-            if let Some(value) = series.labels.get(label) {
+        push_i64(out, i64::try_from(extent.samples).unwrap_or(i64::MAX));
+        let known = metadata.of_series(&series.labels, series.series_id);
+        let fields = [known.metric_type, known.unit, known.help];
+        for (key, value) in [&b",\"type\":"[..], b",\"unit\":", b",\"help\":"].into_iter().zip(fields) {
+            if let Some(value) = value {
                 out.extend_from_slice(key);
                 json::push_str(out, value);
             }
         }
         out.extend_from_slice(b"}\n");
         Ok(())
+    }
+
+    /// What a row says of its series, up to the `series_id`.
+    fn push_head(&self, out: &mut Vec<u8>, series: &SeriesRows, labels: &[u8]) {
+        self.push_identity(out, &series.labels);
+        if self.flat {
+            out.extend_from_slice(b"\"labels\":");
+            out.extend_from_slice(labels);
+            out.push(b',');
+        }
+        push_series_id(out, series.series_id);
     }
 
     /// Metric and promoted labels, each followed by a comma.
@@ -229,11 +268,46 @@ impl NdjsonEncoder {
 /// Text of a slice, and buffers that its series share.
 struct Slice {
     samples: SegmentWriter,
+    histograms: SegmentWriter,
     series: SegmentWriter,
     times: TimeWriter,
     row: Row,
+    /// What the histograms of a series begin with.
+    histogram_head: Vec<u8>,
+    histogram_text: HistogramText,
     /// Labels of a series as JSON.
     labels: Vec<u8>,
+    /// Where type, unit and help are found.
+    metadata: Arc<Metadata>,
+}
+
+impl Slice {
+    fn new(encoder: &NdjsonEncoder, metadata: &Arc<Metadata>) -> Result<Self, SinkError> {
+        let segment = || SegmentWriter::new(encoder.compression, encoder.level);
+        Ok(Self {
+            samples: segment()?,
+            histograms: segment()?,
+            series: segment()?,
+            times: TimeWriter::new(),
+            row: Row::default(),
+            histogram_head: Vec::new(),
+            histogram_text: HistogramText::default(),
+            labels: Vec::new(),
+            metadata: Arc::clone(metadata),
+        })
+    }
+
+    fn finish(self, extents: Extents, replaced_utf8: u64) -> Result<EncodedRows, SinkError> {
+        Ok(EncodedRows {
+            extents,
+            replaced_utf8,
+            body: EncodedBody::Ndjson(EncodedText {
+                samples: self.samples.finish()?,
+                histograms: self.histograms.finish()?,
+                series: self.series.finish()?,
+            }),
+        })
+    }
 }
 
 fn push_series_id(out: &mut Vec<u8>, series_id: i64) {

@@ -42,7 +42,9 @@ pub(super) struct DataPage<'a> {
     pub(super) body: &'a [u8],
     /// Rows, nulls included.
     pub(super) rows: u32,
-    /// Nulls.
+    /// Values and nulls: as many as rows, unless the rows are lists.
+    pub(super) entries: u32,
+    /// Nulls, empty lists among them.
     pub(super) nulls: u32,
     /// Encoding of the values.
     pub(super) encoding: Encoding,
@@ -57,6 +59,7 @@ pub(super) struct ColumnChunkWriter<'a> {
     compressor: &'a mut PageCompressor,
     sink: TrackedWrite<Vec<u8>>,
     rows: u64,
+    entries: u64,
     nulls: u64,
     uncompressed_size: usize,
     dictionary: bool,
@@ -81,6 +84,7 @@ impl<'a> ColumnChunkWriter<'a> {
             compressor,
             sink: TrackedWrite::new(Vec::new()),
             rows: 0,
+            entries: 0,
             nulls: 0,
             uncompressed_size: 0,
             dictionary: false,
@@ -107,7 +111,7 @@ impl<'a> ColumnChunkWriter<'a> {
         let written = self.write(
             Page::DataPage {
                 buf,
-                num_values: page.rows,
+                num_values: page.entries,
                 encoding: page.encoding,
                 def_level_encoding: Encoding::RLE,
                 rep_level_encoding: Encoding::RLE,
@@ -128,6 +132,7 @@ impl<'a> ColumnChunkWriter<'a> {
             }),
         }
         self.rows += u64::from(page.rows);
+        self.entries += u64::from(page.entries);
         self.nulls += u64::from(page.nulls);
         if let Some(page_bounds) = &mut self.page_bounds {
             page_bounds.push((page.bounds, page.nulls));
@@ -160,7 +165,7 @@ impl<'a> ColumnChunkWriter<'a> {
             .set_compression(self.codec)
             .set_encodings(encodings)
             .set_page_encoding_stats(page_stats)
-            .set_num_values(self.rows.cast_signed())
+            .set_num_values(self.entries.cast_signed())
             .set_total_compressed_size(compressed_size as i64)
             .set_total_uncompressed_size(self.uncompressed_size as i64)
             .set_dictionary_page_offset(self.dictionary.then_some(0))

@@ -4,13 +4,14 @@
 //! levels    length u32 │ runs                                     nullable columns: 1 = a value, 0 = null
 //! indices   bit width u8 │ runs                                   RLE_DICTIONARY
 //! run       varint (rows << 1) │ value, 1 to 4 bytes              the RLE half of the hybrid encoding
+//! packed    varint (groups << 1 | 1) │ 8 values of some bits each …   the bit-packed half
 //! PLAIN     value, 8 bytes   or   length u32 │ bytes
 //! BSS       first bytes of all values │ second bytes │ … │ eighth bytes
 //! DELTA     128 │ 4 │ count │ first value │ block …
 //! block     smallest delta │ 4 bit widths │ 4 miniblocks of 32 deltas, less the smallest, bit-packed
 //! ```
-//! Rows come in runs of a series, so runs are all that levels and indices need: the bit-packed half of the hybrid
-//! encoding is never written.
+//! Rows come in runs of a series, so runs are all that their levels and indices need. The bounds of buckets, which
+//! change from one to the next, are packed.
 
 /// Appends an unsigned LEB128 number.
 pub(super) fn push_varint(out: &mut Vec<u8>, mut value: u64) {
@@ -72,17 +73,37 @@ pub(super) fn index_bit_width(entries: usize) -> u32 {
 
 /// Appends the definition levels of a page, given as runs of rows with and without a value.
 pub(super) fn push_levels(out: &mut Vec<u8>, runs: impl Iterator<Item = (bool, u64)>) {
+    push_level_runs(out, 1, runs.map(|(defined, rows)| (u32::from(defined), rows)));
+}
+
+/// Appends levels of so many bits, given as runs.
+pub(super) fn push_level_runs(out: &mut Vec<u8>, bit_width: u32, runs: impl Iterator<Item = (u32, u64)>) {
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
-    let mut levels = RunWriter::new(1);
-    for (defined, rows) in runs {
-        levels.push(out, u32::from(defined), rows);
+    let mut levels = RunWriter::new(bit_width);
+    for (level, entries) in runs {
+        levels.push(out, level, entries);
     }
     levels.flush(out);
     // Two bytes at least per run of at least one row, and a page has fewer rows than 2^32 / 16.
     let len = u32::try_from(out.len() - start - 4).unwrap_or(u32::MAX);
     if let Some(head) = out.get_mut(start..start + 4) {
         head.copy_from_slice(&len.to_le_bytes());
+    }
+}
+
+/// Appends indices of so many bits as one packed run.
+pub(super) fn push_packed(out: &mut Vec<u8>, bit_width: u32, indices: &[u32]) {
+    const GROUP: usize = 8;
+    push_varint(out, (indices.len().div_ceil(GROUP) as u64) << 1 | 1);
+    for indices in indices.chunks(MINIBLOCK) {
+        let mut block = [0; MINIBLOCK];
+        for (place, &index) in block.iter_mut().zip(indices) {
+            *place = index.into();
+        }
+        push_bit_packed(out, &block, bit_width);
+        // Of the last block only groups that are begun are written.
+        out.truncate(out.len() - (MINIBLOCK - indices.len()) / GROUP * bit_width as usize);
     }
 }
 
@@ -247,6 +268,22 @@ mod tests {
         let mut out = Vec::new();
         push_levels(&mut out, [(true, 3), (true, 97), (false, 1), (true, 200)].into_iter());
         assert_eq!(out, [8, 0, 0, 0, 0xc8, 1, 1, 2, 0, 0x90, 3, 1]);
+    }
+
+    #[test]
+    fn packed_indices_end_with_the_group_that_is_begun() {
+        let packed = |count: u32| {
+            let mut out = Vec::new();
+            push_packed(&mut out, 3, &(0..count).map(|at| at % 8).collect::<Vec<_>>());
+            out
+        };
+        // The example of the format: 0 to 7 in three bits each.
+        let group = [0b1000_1000, 0b1100_0110, 0b1111_1010];
+        assert_eq!(packed(8), [&[3][..], &group].concat());
+        assert_eq!(packed(9), [&[5][..], &group, &[0, 0, 0]].concat());
+        assert_eq!(packed(40), [&[11][..], &group.repeat(5)].concat());
+        assert_eq!(packed(65).len(), 1 + 9 * 3);
+        assert_eq!(packed(0), [1]);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Parquet: slices become row groups, row groups become files.
 //!
 //! ```text
-//! SampleRows ──┬─ samples ── run columns, times, values ── pages ──► row group of one slice
-//!              └─ series ─── library's column writers ─────────────► row group of several slices
+//! SampleRows ──┬─ samples ───── run columns, times, values ── pages ──► row group of one slice
+//!              ├─ histograms ── the same, buckets ─────────── pages ──► row group of about a million buckets
+//!              └─ series ────── library's column writers ─────────────► row group of several slices
 //! ```
 //! Rows of a row group and of a page depend on nothing but the rows. No page carries a clock, a host or a path;
 //! the files name [`FORMAT_VERSION`] instead of the library's version.
@@ -10,6 +11,8 @@
 mod column;
 mod compress;
 mod encodings;
+mod group;
+mod histograms;
 mod runs;
 mod samples;
 mod series;
@@ -30,12 +33,14 @@ use ::parquet::schema::types::{ColumnPath, SchemaDescPtr, TypePtr};
 
 use super::part::{Part, PartFile, PartWriter};
 use super::tables::{Extent, Place, TableFile, TableWriter};
-use super::{EncodedBody, EncodedRows, FORMAT_VERSION, OutputOptions, Samples, SinkError};
+use super::{EncodedBody, EncodedRows, Extents, FORMAT_VERSION, OutputOptions, SinkError, with_histograms};
 use crate::columns::LabelColumn;
 use crate::rows::SampleRows;
 use crate::schema::{Table, TableSchema};
 use compress::library_codec;
-use samples::{SamplesEncoder, SamplesGroup};
+use group::{RowGroup, SeriesRun};
+use histograms::HistogramsEncoder;
+use samples::SamplesEncoder;
 use series::{EncodedSeries, PendingSeries, SeriesColumns, SeriesEncoder, SeriesGroup};
 
 /// Rows of a row group of table `samples` where a slice has more than twice as many.
@@ -48,15 +53,19 @@ const PAGE_ROWS: u32 = 128 << 10;
 /// A slice as row groups.
 #[derive(Debug)]
 pub(super) struct EncodedParquet {
-    samples: Vec<SamplesGroup>,
+    samples: Vec<RowGroup>,
+    histograms: Option<RowGroup>,
     /// Rows ascend by metric.
     sorted: bool,
-    series: EncodedSeries,
+    /// None where histograms have gone ahead.
+    series: Option<EncodedSeries>,
 }
 
 impl EncodedParquet {
     pub(super) fn memory_size(&self) -> usize {
-        self.samples.iter().map(SamplesGroup::memory_size).sum::<usize>() + self.series.memory_size()
+        let groups = self.samples.iter().chain(&self.histograms);
+        groups.map(RowGroup::memory_size).sum::<usize>()
+            + self.series.as_ref().map_or(0, EncodedSeries::memory_size)
     }
 }
 
@@ -65,6 +74,8 @@ pub(super) struct ParquetEncoder {
     label_columns: Vec<LabelColumn>,
     samples: SamplesEncoder,
     samples_file: FileSetup,
+    histograms: HistogramsEncoder,
+    histograms_file: FileSetup,
     series: SeriesEncoder,
     series_file: FileSetup,
 }
@@ -113,11 +124,14 @@ impl FileSetup {
 
 impl ParquetEncoder {
     pub(super) fn new(options: &OutputOptions, label_columns: &[LabelColumn]) -> Result<Self, SinkError> {
-        let samples = TableSchema::new(Table::Samples, options)?.arrow();
-        let samples_schema = Arc::new(ArrowSchemaConverter::new().schema_root("schema").convert(&samples)?);
-        let series_arrow = Arc::new(TableSchema::new(Table::Series, options)?.arrow());
-        let series_schema =
-            Arc::new(ArrowSchemaConverter::new().schema_root("schema").convert(&series_arrow)?);
+        let schema_of = |table| -> Result<_, SinkError> {
+            let arrow = Arc::new(TableSchema::new(table, options)?.arrow());
+            let schema = ArrowSchemaConverter::new().schema_root("schema").convert(&arrow)?;
+            Ok((arrow, Arc::new(schema)))
+        };
+        let (_, samples_schema) = schema_of(Table::Samples)?;
+        let (_, histograms_schema) = schema_of(Table::Histograms)?;
+        let (series_arrow, series_schema) = schema_of(Table::Series)?;
         let series_file = FileSetup::new(Arc::clone(&series_schema), series_properties(options)?);
         // The library hands out column writers by way of a file; this one is never written.
         let no_file =
@@ -126,6 +140,8 @@ impl ParquetEncoder {
             label_columns: label_columns.to_owned(),
             samples: SamplesEncoder::new(options, Arc::clone(&samples_schema))?,
             samples_file: FileSetup::new(samples_schema, properties(options)?),
+            histograms: HistogramsEncoder::new(options, Arc::clone(&histograms_schema))?,
+            histograms_file: FileSetup::new(histograms_schema, properties(options)?),
             series: SeriesEncoder {
                 factory: ArrowRowGroupWriterFactory::new(&no_file, Arc::clone(&series_arrow)),
                 schema: series_arrow,
@@ -136,24 +152,42 @@ impl ParquetEncoder {
 
     pub(super) fn encode(&self, rows: &SampleRows) -> Result<EncodedRows, SinkError> {
         let mut series = SeriesColumns::new(&self.label_columns);
-        let (mut min_time_ms, mut max_time_ms) = (i64::MAX, i64::MIN);
+        series.metadata = Arc::clone(&rows.metadata);
         for (one, range) in rows.iter() {
-            let samples = Samples::new(&rows.columns, range);
-            if let Some([first, .., last] | [first @ last]) = Some(samples.times_ms) {
-                (min_time_ms, max_time_ms) = (min_time_ms.min(*first), max_time_ms.max(*last));
-            }
-            series.push(one, &self.label_columns, samples.times_ms);
+            let times_ms = rows.columns.times_ms.get(range).unwrap_or_default();
+            series.push(one, &self.label_columns, one.extent(times_ms).unwrap_or_default());
         }
+        let runs = rows.iter_histograms().enumerate();
+        let runs = runs.map(|(series, (_, rows))| SeriesRun { series, rows });
+        let runs: Vec<_> = runs.filter(|run| !run.rows.is_empty()).collect();
         Ok(EncodedRows {
-            rows: rows.len() as u64,
-            series: series.len() as u64,
-            min_time_ms,
-            max_time_ms,
+            extents: Extents::new(rows),
             replaced_utf8: series.replaced_utf8,
             body: EncodedBody::Parquet(EncodedParquet {
                 samples: self.samples.encode(rows, &series)?,
+                histograms: self.histograms.encode(&rows.histograms, &runs, &series)?,
                 sorted: series.is_sorted(),
-                series: self.series.encode(&series)?,
+                series: Some(self.series.encode(&series)?),
+            }),
+        })
+    }
+
+    pub(super) fn encode_histograms(&self, rows: &SampleRows) -> Result<EncodedRows, SinkError> {
+        let mut series = SeriesColumns::new(&self.label_columns);
+        let mut runs = Vec::new();
+        for (one, rows) in with_histograms(rows) {
+            runs.push(SeriesRun { series: series.len(), rows });
+            series.push(one, &self.label_columns, one.extent(&[]).unwrap_or_default());
+        }
+        Ok(EncodedRows {
+            extents: Extents::of_histograms(rows),
+            // Their series are counted when they come themselves.
+            replaced_utf8: 0,
+            body: EncodedBody::Parquet(EncodedParquet {
+                samples: Vec::new(),
+                histograms: self.histograms.encode(&rows.histograms, &runs, &series)?,
+                sorted: series.is_sorted(),
+                series: None,
             }),
         })
     }
@@ -164,25 +198,31 @@ impl ParquetEncoder {
 pub(super) struct ParquetTables {
     encoder: Arc<ParquetEncoder>,
     samples: TableWriter<ParquetFile>,
+    histograms: TableWriter<ParquetFile>,
     series: TableWriter<ParquetFile>,
     pending: PendingSeries,
 }
 
 impl ParquetTables {
-    pub(super) fn new(encoder: Arc<ParquetEncoder>, samples: Place, series: Place) -> Self {
-        let (samples, series) = (TableWriter::new(samples), TableWriter::new(series));
-        Self { encoder, samples, series, pending: PendingSeries::default() }
+    pub(super) fn new(encoder: Arc<ParquetEncoder>, place: impl Fn(Table) -> Place) -> Self {
+        Self {
+            encoder,
+            samples: TableWriter::new(place(Table::Samples)),
+            histograms: TableWriter::new(place(Table::Histograms)),
+            series: TableWriter::new(place(Table::Series)),
+            pending: PendingSeries::default(),
+        }
     }
 
     /// Appends a slice.
-    pub(super) fn append(&mut self, extent: Extent, body: EncodedParquet) -> Result<(), SinkError> {
-        // A file says once for all of it whether it is sorted.
-        self.samples.cut_unless(|file| file.sorted == body.sorted)?;
-        let begin = |writer| self.encoder.samples_file.begin(writer, body.sorted);
-        self.samples.append(extent, begin, |file| {
-            body.samples.into_iter().try_for_each(|group| file.append_samples(group))
-        })?;
-        for group in self.pending.append(body.series, &self.encoder.series)? {
+    pub(super) fn append(&mut self, extents: &Extents, body: EncodedParquet) -> Result<(), SinkError> {
+        let sorted = body.sorted;
+        let begin = |writer| self.encoder.samples_file.begin(writer, sorted);
+        append_groups(&mut self.samples, extents.samples, sorted, begin, body.samples)?;
+        let begin = |writer| self.encoder.histograms_file.begin(writer, sorted);
+        append_groups(&mut self.histograms, extents.histograms, sorted, begin, body.histograms)?;
+        let Some(series) = body.series else { return Ok(()) };
+        for group in self.pending.append(series, &self.encoder.series)? {
             self.append_series(group)?;
         }
         Ok(())
@@ -212,9 +252,25 @@ impl ParquetTables {
             self.append_series(group)?;
         }
         let mut files = self.samples.finish()?;
+        files.extend(self.histograms.finish()?);
         files.extend(self.series.finish()?);
         Ok(files)
     }
+}
+
+/// Appends row groups of samples or histograms.
+fn append_groups(
+    table: &mut TableWriter<ParquetFile>,
+    extent: Extent,
+    sorted: bool,
+    begin: impl FnOnce(PartWriter) -> Result<ParquetFile, SinkError>,
+    groups: impl IntoIterator<Item = RowGroup>,
+) -> Result<(), SinkError> {
+    if extent.rows > 0 {
+        // A file says once for all of it whether it is sorted.
+        table.cut_unless(|file| file.sorted == sorted)?;
+    }
+    table.append(extent, begin, |file| groups.into_iter().try_for_each(|group| file.append_rows(group)))
 }
 
 /// What all files have in common.
@@ -254,8 +310,8 @@ struct ParquetFile {
 }
 
 impl ParquetFile {
-    /// Appends a row group of table `samples`.
-    fn append_samples(&mut self, group: SamplesGroup) -> Result<(), SinkError> {
+    /// Appends a row group of samples or histograms.
+    fn append_rows(&mut self, group: RowGroup) -> Result<(), SinkError> {
         let written = self.writer.next_row_group().and_then(|mut writer| {
             for column in group.columns {
                 writer.append_column(&column.bytes, column.close)?;

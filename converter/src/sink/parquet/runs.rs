@@ -176,11 +176,13 @@ impl<'v> RunColumn<'v> {
             } else {
                 self.push_values(body, &page);
             }
-            let rows = |runs: &mut dyn Iterator<Item = &Run>| runs.map(|run| run.rows).sum();
+            let sum = |runs: &mut dyn Iterator<Item = &Run>| runs.map(|run| run.rows).sum();
+            let rows = sum(&mut page.iter());
             writer.data_page(DataPage {
                 body,
-                rows: rows(&mut page.iter()),
-                nulls: rows(&mut page.iter().filter(|run| run.key.is_none())),
+                rows,
+                entries: rows,
+                nulls: sum(&mut page.iter().filter(|run| run.key.is_none())),
                 encoding: if dictionary { Encoding::RLE_DICTIONARY } else { Encoding::PLAIN },
                 bounds: match indexed {
                     true => self.bounds_of(page.iter().filter_map(|run| run.key).map(|key| self.value(key))),

@@ -13,9 +13,10 @@ use tsdb_reader::labels::METRIC_NAME;
 
 use super::strings::Strings;
 use crate::columns::LabelColumn;
-use crate::rows::SeriesRows;
+use crate::metadata::Metadata;
+use crate::rows::{SeriesExtent, SeriesRows};
 use crate::sink::SinkError;
-use crate::sink::labels::{TYPE_LABEL, UNIT_LABEL, push_labels};
+use crate::sink::labels::push_labels;
 
 /// Rows of a row group of table `series`, at least, but for the last one of a file.
 const GROUP_ROWS: usize = 32 << 10;
@@ -35,6 +36,9 @@ pub(super) struct SeriesColumns {
     samples: Vec<i64>,
     types: Strings,
     units: Strings,
+    helps: Strings,
+    /// Where type, unit and help are found.
+    pub(super) metadata: Arc<Metadata>,
     /// Names and values that were not UTF-8.
     pub(super) replaced_utf8: u64,
     /// A metric was not UTF-8, so that rows may not ascend by what stands for it.
@@ -51,8 +55,8 @@ impl SeriesColumns {
         self.series_id.len()
     }
 
-    /// Adds a series with its times in ascending order.
-    pub(super) fn push(&mut self, series: &SeriesRows, label_columns: &[LabelColumn], times_ms: &[i64]) {
+    /// Adds a series with what is to be said of its rows.
+    pub(super) fn push(&mut self, series: &SeriesRows, label_columns: &[LabelColumn], extent: SeriesExtent) {
         let labels = &series.labels;
         self.series_id.push(series.series_id);
         self.metric_replaced |= self.metric.push(labels.metric());
@@ -61,11 +65,13 @@ impl SeriesColumns {
         }
         self.replaced_utf8 += self.labels.push_with(true, |bytes| push_labels(bytes, labels));
         self.push_pairs(labels);
-        self.min_times_ms.push(times_ms.first().copied().unwrap_or_default());
-        self.max_times_ms.push(times_ms.last().copied().unwrap_or_default());
-        self.samples.push(i64::try_from(times_ms.len()).unwrap_or(i64::MAX));
-        self.types.push(labels.get(TYPE_LABEL));
-        self.units.push(labels.get(UNIT_LABEL));
+        self.min_times_ms.push(extent.min_time_ms);
+        self.max_times_ms.push(extent.max_time_ms);
+        self.samples.push(i64::try_from(extent.samples).unwrap_or(i64::MAX));
+        let known = self.metadata.of_series(labels, series.series_id);
+        self.types.push(known.metric_type);
+        self.units.push(known.unit);
+        self.helps.push(known.help);
     }
 
     fn push_pairs(&mut self, labels: &Labels) {
@@ -109,7 +115,7 @@ impl SeriesColumns {
                 "samples" => integers(&self.samples),
                 "type" => texts("type", &self.types)?,
                 "unit" => texts("unit", &self.units)?,
-                "help" => new_null_array(field.data_type(), rows.len()),
+                "help" => texts("help", &self.helps)?,
                 // No label has the name of a column; what is left are the promoted ones, in order.
                 name => match promoted.next() {
                     Some(strings) => texts(name, strings)?,

@@ -11,6 +11,7 @@ use ::parquet::file::reader::{FileReader, SerializedFileReader};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, TimestampMillisecondType};
 use arrow_array::{Array, RecordBatch};
+use tsdb_reader::samples::{CounterResetHint, HistogramKind, HistogramLayout, HistogramRow, Span};
 
 use super::*;
 use crate::schema::{Table, TableSchema};
@@ -357,4 +358,164 @@ fn series_rows_tell_labels_times_and_counts() {
     assert_eq!((pair(0, "name"), pair(0, "value")), ("__type__".into(), "gauge".into()));
     assert_eq!((pair(4, "name"), pair(4, "value")), ("z\u{fffd}".into(), "\u{fffd}\u{fffd}".into()));
     assert_eq!(lists.null_count(), 0);
+}
+
+/// Series with histograms, some of them with floats too; between them one of floats alone.
+fn histogram_rows() -> SampleRows {
+    let exponential = Arc::new(HistogramLayout {
+        schema: 3,
+        zero_threshold: 0.001,
+        positive_spans: vec![Span { offset: -2, length: 3 }, Span { offset: 1, length: 1 }],
+        negative_spans: vec![Span { offset: 0, length: 1 }],
+        ..HistogramLayout::default()
+    });
+    let custom = Arc::new(HistogramLayout {
+        schema: -53,
+        positive_spans: vec![Span { offset: 0, length: 2 }],
+        custom_bounds: vec![0.5],
+        ..HistogramLayout::default()
+    });
+    let empty = Arc::new(HistogramLayout::default());
+    let stale = f64::from_bits(STALE_NAN_BITS);
+    let mut rows = SampleRows::default();
+    for (series, (floats, histograms)) in [(0, 5), (2, 0), (1, 400), (0, 3)].into_iter().enumerate() {
+        let name = format!("metric_{series}");
+        let samples: Vec<Sample> = (0..floats).map(|at| (at, at as f64, 0)).collect();
+        push_series(&mut rows, &[(b"__name__", name.as_bytes()), (b"job", b"node")], &samples);
+        for at in 0..histograms {
+            let (layout, sum, buckets): (_, _, &[u64]) = match at % 5 {
+                0 | 1 => (&exponential, at as f64, &[1, 2, 0, 4, 5]),
+                2 => (&custom, f64::INFINITY, &[7, 8]),
+                3 => (&empty, 0.0, &[]),
+                _ => (&empty, stale, &[]),
+            };
+            rows.histograms.push(HistogramRow {
+                timestamp_ms: 10_000 + at,
+                start_timestamp_ms: at % 3,
+                sum,
+                count: 15,
+                zero_count: 3,
+                kind: HistogramKind::Integer,
+                hint: CounterResetHint::NotReset,
+                layout,
+                buckets,
+            });
+        }
+        let last = rows.series.last_mut().unwrap();
+        last.histograms = SeriesHistograms {
+            end: rows.histograms.len(),
+            count: histograms.unsigned_abs(),
+            min_time_ms: 10_000,
+            max_time_ms: 10_000 + histograms - 1,
+        };
+    }
+    rows
+}
+
+#[test]
+fn histograms_that_go_ahead_of_their_series_are_the_same_rows() {
+    let rows = histogram_rows();
+    for options in all_options().into_iter().filter(|options| options.format == Format::Parquet) {
+        let whole = write(&options, std::slice::from_ref(&rows));
+        let dest = tempfile::tempdir().unwrap();
+        let encoder = Encoder::new(options.clone()).unwrap();
+        let mut tables = TableWriters::new(&encoder, dest.path(), "dt=2026-11-20", "part");
+        // The third series is cut in its middle: what went ahead is not there any more when the rest comes.
+        let mut ahead = rows.clone();
+        ahead.histograms.truncate(100);
+        ahead.series.truncate(3);
+        ahead.series[2].histograms.end = 100;
+        tables.append(encoder.encode_histograms(&ahead).unwrap()).unwrap();
+        let mut rest = rows.clone();
+        rest.clear_histograms();
+        for row in (100..rows.histograms.len()).map(|row| rows.histograms.row(row).unwrap()) {
+            rest.histograms.push(row);
+        }
+        rest.series[2].histograms.end = 305;
+        rest.series[3].histograms.end = 308;
+        tables.append(encoder.encode(&rest).unwrap()).unwrap();
+        let parts: Vec<_> =
+            tables.finish().unwrap().into_iter().map(|file| file.publish().unwrap()).collect();
+        let apart = Written { dest, parts, replaced_utf8: 0 };
+        let histograms = batches(&whole.only_path("histograms"));
+        assert_eq!(batches(&apart.only_path("histograms")), histograms, "{options:?}");
+        assert_eq!(histograms.iter().map(RecordBatch::num_rows).sum::<usize>(), 408);
+        let read = |written: &Written| batches(&written.only_path("series"));
+        assert_eq!(read(&apart), read(&whole));
+        assert_eq!(integers(&read(&whole), "samples"), [5, 2, 401, 3].map(Some));
+        assert_eq!(integers(&read(&whole), "min_timestamp"), [10_000, 0, 0, 10_000].map(Some));
+        let groups = metadata(&apart.only_path("histograms"));
+        assert_eq!(groups.row_groups().iter().map(|group| group.num_rows()).collect::<Vec<_>>(), [100, 308]);
+        assert_eq!(
+            apart.parts.iter().map(|part| part.table.as_str()).collect::<Vec<_>>(),
+            ["samples", "histograms", "series"]
+        );
+    }
+}
+
+#[test]
+fn the_schema_of_histograms_is_the_described_one() {
+    let options = options(Layout::Flat, Profile::Compact);
+    let written = write(&options, &[histogram_rows()]);
+    let file = File::open(written.only_path("histograms")).unwrap();
+    let skip = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, skip).unwrap();
+    assert_eq!(**builder.schema(), TableSchema::new(Table::Histograms, &options).unwrap().arrow());
+}
+
+#[test]
+fn buckets_of_many_pages_read_back() {
+    let mut rows = histogram_rows();
+    let layout = Arc::new(HistogramLayout {
+        schema: -53,
+        positive_spans: vec![Span { offset: 0, length: 700 }],
+        custom_bounds: (0..700).map(f64::from).collect(),
+        ..HistogramLayout::default()
+    });
+    let buckets: Vec<u64> = (0..700).collect();
+    let first = rows.histograms.row(0).unwrap().timestamp_ms;
+    for at in 0..600 {
+        let row = HistogramRow {
+            timestamp_ms: first + 1000 + at,
+            layout: &layout,
+            buckets: &buckets,
+            ..histogram_rows().histograms.row(0).unwrap()
+        };
+        rows.histograms.push(row);
+    }
+    let end = rows.histograms.len();
+    let last = rows.series.last_mut().unwrap();
+    last.histograms.end = end;
+    for profile in [Profile::Bigquery, Profile::Compact] {
+        let written = write(&options(Layout::Star, profile), std::slice::from_ref(&rows));
+        let path = written.only_path("histograms");
+        let encoding =
+            if profile == Profile::Compact { Encoding::BYTE_STREAM_SPLIT } else { Encoding::PLAIN };
+        // A page ends with the row that brings it to 131,072 elements.
+        assert_eq!(pages(&path, "buckets.list.element.count"), [(PageType::DATA_PAGE, encoding); 4]);
+        let upper = pages(&path, "buckets.list.element.upper");
+        assert_eq!(upper[0], (PageType::DICTIONARY_PAGE, Encoding::PLAIN));
+        let read = batches(&path);
+        let mut row = 0;
+        for batch in &read {
+            let lists = batch["buckets"].as_list::<i32>();
+            for at in 0..batch.num_rows() {
+                let expected = rows.histograms.row(row).unwrap();
+                let list = lists.value(at);
+                let field = |name: &str| {
+                    let column = list.as_struct().column_by_name(name).unwrap().clone();
+                    column.as_primitive::<Float64Type>().values().to_vec()
+                };
+                let buckets: Vec<_> = expected.buckets_ascending().collect();
+                assert_eq!(field("lower"), buckets.iter().map(|bucket| bucket.0).collect::<Vec<_>>());
+                assert_eq!(field("upper"), buckets.iter().map(|bucket| bucket.1).collect::<Vec<_>>());
+                assert_eq!(
+                    field("count"),
+                    buckets.iter().map(|bucket| expected.as_f64(bucket.2)).collect::<Vec<_>>()
+                );
+                row += 1;
+            }
+        }
+        assert_eq!(row, end);
+    }
 }
