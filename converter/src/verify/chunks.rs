@@ -3,22 +3,27 @@
 use std::collections::BTreeMap;
 
 use tsdb_reader::index::{ChunkMeta, Series};
-use tsdb_reader::samples::FloatColumns;
+use tsdb_reader::samples::{FloatColumns, HistogramColumns, HistogramDecoder, HistogramRule};
 use tsdb_reader::source::BlockFile;
 use tsdb_reader::{Block, Chunk, Chunks, Encoding, Error};
 
+use super::segments::{Named, SEGMENT_HEADER_BYTES, Walked};
 use super::series::{Found, name};
-use super::{Checker, kind};
+use super::{Checker, names};
 use crate::error::error_chain;
 
-/// Magic, version, padding: what is wrong there is wrong for all chunks of the segment.
-const SEGMENT_HEADER_BYTES: u64 = 8;
+/// Chunks of one series that are read at once.
+const CHUNKS_AT_ONCE: usize = 1024;
 
 /// Reads chunks; keeps its buffers between them.
 pub(super) struct ChunkReader {
     chunks: Chunks,
     read: Vec<Result<Chunk, Error>>,
-    columns: FloatColumns,
+    floats: FloatColumns,
+    histograms: HistogramColumns,
+    decoder: HistogramDecoder,
+    walked: Walked,
+    named: Vec<Named>,
     /// Chunks whose samples are not looked at, by encoding.
     undecoded: BTreeMap<u8, u64>,
     /// What is wrong with whole segments, by their place in references, and how many chunks that takes.
@@ -28,24 +33,38 @@ pub(super) struct ChunkReader {
 impl ChunkReader {
     pub fn open(block: &Block) -> Result<Self, Error> {
         let chunks = Chunks::open(block.source().clone())?;
-        let (read, columns) = (Vec::new(), FloatColumns::default());
-        Ok(Self { chunks, read, columns, undecoded: BTreeMap::new(), segments: BTreeMap::new() })
+        Ok(Self {
+            chunks,
+            read: Vec::new(),
+            floats: FloatColumns::default(),
+            histograms: HistogramColumns::default(),
+            decoder: HistogramDecoder::default(),
+            walked: Walked::default(),
+            named: Vec::new(),
+            undecoded: BTreeMap::new(),
+            segments: BTreeMap::new(),
+        })
     }
 
     /// Checks all chunks of a series.
     pub fn check(&mut self, checker: &mut Checker<'_>, series: &Series, found: &mut Found) {
-        let refs: Vec<_> = series.chunks.iter().map(|chunk| chunk.chunk_ref).collect();
-        self.read.clear();
-        self.chunks.read(&refs, &mut self.read);
-        for (meta, read) in series.chunks.iter().zip(std::mem::take(&mut self.read)) {
-            match read {
-                Ok(chunk) => self.check_chunk(checker, series, meta, &chunk, found),
-                Err(error) => {
-                    found.is_partial = true;
-                    self.unreadable(checker, series, meta, error);
+        self.named.clear();
+        for metas in series.chunks.chunks(CHUNKS_AT_ONCE) {
+            let refs: Vec<_> = metas.iter().map(|chunk| chunk.chunk_ref).collect();
+            self.read.clear();
+            self.chunks.read(&refs, &mut self.read);
+            for (meta, read) in metas.iter().zip(std::mem::take(&mut self.read)) {
+                self.named.push(Named::new(meta.chunk_ref, &read));
+                match read {
+                    Ok(chunk) => self.check_chunk(checker, series, meta, &chunk, found),
+                    Err(error) => {
+                        found.is_partial = true;
+                        self.unreadable(checker, series, meta, error);
+                    }
                 }
             }
         }
+        self.walked.visit(checker, &self.chunks, series.series_ref, &mut self.named);
     }
 
     /// What is wrong with a whole segment is told once, at the end.
@@ -53,7 +72,7 @@ impl ChunkReader {
         match &error {
             Error::Decode { file, source } if source.offset >= SEGMENT_HEADER_BYTES => {
                 let message = format!("{source}: {}, of {}", name(meta), checker.place(series));
-                checker.broken(&format!("chunk-{}", kind(&source.kind)), *file, message);
+                checker.broken(&format!("chunk-{}", names::way(&source.kind)), *file, message);
             }
             _ => {
                 let of_segment = self.segments.entry(meta.chunk_ref.segment_position());
@@ -80,6 +99,11 @@ impl ChunkReader {
             }
         };
         found.samples += promised;
+        match chunk.encoding() {
+            Encoding::Xor | Encoding::Xor2 => found.floats += promised,
+            Encoding::Aggregate | Encoding::Unknown(_) => {}
+            _ => found.histograms += promised,
+        }
         let at = |checker: &Checker<'_>| {
             format!("{} at offset {:#x}, of {}", name(meta), chunk.offset(), checker.place(series))
         };
@@ -87,15 +111,34 @@ impl ChunkReader {
             let message = format!("no sample in {}", at(checker));
             return checker.note("chunk-empty", file, message);
         }
-        if !matches!(chunk.encoding(), Encoding::Xor | Encoding::Xor2) {
-            *self.undecoded.entry(chunk.encoding().as_byte()).or_default() += 1;
-            return;
+        let times_ms = match chunk.encoding() {
+            Encoding::Xor | Encoding::Xor2 => {
+                self.floats.clear();
+                chunk.append_to(&mut self.floats).map(|()| &self.floats.times_ms)
+            }
+            encoding if encoding.holds_histograms() => {
+                self.histograms.clear();
+                self.decoder.append(chunk, &mut self.histograms).map(|()| &self.histograms.times_ms)
+            }
+            encoding => {
+                *self.undecoded.entry(encoding.as_byte()).or_default() += 1;
+                return;
+            }
+        };
+        let times_ms = match times_ms {
+            Ok(times_ms) => times_ms,
+            Err(error) => return self.unreadable(checker, series, meta, error.in_file(file)),
+        };
+        if chunk.encoding().holds_histograms() {
+            for (rule, (broken, first_ms)) in broken_rules(&self.histograms) {
+                let message = format!(
+                    "{rule}: {}, the first at time {first_ms}, in {}",
+                    if broken == 1 { "1 histogram".to_owned() } else { format!("{broken} histograms") },
+                    at(checker)
+                );
+                checker.note(rule.name(), file, message);
+            }
         }
-        self.columns.clear();
-        if let Err(error) = chunk.append_to(&mut self.columns) {
-            return self.unreadable(checker, series, meta, error.in_file(file));
-        }
-        let times_ms = &self.columns.times_ms;
         let backward = times_ms.windows(2).filter(|pair| matches!(pair, [a, b] if a >= b)).count();
         if backward > 0 {
             let message = format!("{backward} samples are not after the one before, in {}", at(checker));
@@ -106,6 +149,9 @@ impl ChunkReader {
             let message = format!("its samples are of times {first} to {last}: {}", at(checker));
             checker.broken("chunk-times-wrong", file, message);
         }
+        if checker.block.meta().min_time_ms > checker.block.meta().max_time_ms {
+            return; // All would be outside, which is told of the block.
+        }
         let outside = times_ms.iter().filter(|&&time_ms| !checker.block.meta().contains(time_ms)).count();
         if outside > 0 {
             let message = format!("{outside} samples are outside the block's time range, in {}", at(checker));
@@ -113,11 +159,13 @@ impl ChunkReader {
         }
     }
 
-    /// Tells what holds for many chunks.
-    pub fn end(self, checker: &mut Checker<'_>) {
+    /// Reads the chunks that no series named, and tells what holds for many of them. Which ones are not named is told
+    /// only when all series were read.
+    pub fn end(self, checker: &mut Checker<'_>, all_series: bool) {
+        self.walked.end(checker, &self.chunks, all_series);
         for (error, chunks) in self.segments.into_values() {
             let (name, file) = match &error {
-                Error::Decode { file, source } => (format!("segment-{}", kind(&source.kind)), *file),
+                Error::Decode { file, source } => (format!("segment-{}", names::way(&source.kind)), *file),
                 Error::Read { file, .. } => ("segment-unreadable".to_owned(), *file),
                 _ => ("missing-segment".to_owned(), BlockFile::Index),
             };
@@ -134,6 +182,26 @@ impl ChunkReader {
                 counted(chunks)
             );
             checker.note("chunk-not-decoded", BlockFile::Index, message);
+        }
+    }
+}
+
+/// Rules that histograms break: how many, and the time of the first one.
+fn broken_rules(histograms: &HistogramColumns) -> BTreeMap<HistogramRule, (u64, i64)> {
+    let mut broken = BTreeMap::new();
+    for row in (0..histograms.len()).filter_map(|row| histograms.row(row)) {
+        for rule in row.broken_rules() {
+            broken.entry(rule).or_insert((0, row.timestamp_ms)).0 += 1;
+        }
+    }
+    broken
+}
+
+impl Checker<'_> {
+    /// Checks the chunks of a block whose series cannot be read.
+    pub(super) fn chunks_alone(&mut self) {
+        if let Ok(chunks) = ChunkReader::open(self.block) {
+            chunks.end(self, false);
         }
     }
 }

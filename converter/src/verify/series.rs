@@ -1,7 +1,6 @@
 //! Every series of a block: its labels, its place in label order, its chunks.
 
 use tsdb_reader::index::{ChunkMeta, Layout, Series};
-use tsdb_reader::labels::METRIC_NAME;
 use tsdb_reader::source::BlockFile;
 use tsdb_reader::{Error, Labels, SeriesRef};
 
@@ -14,6 +13,8 @@ pub(super) struct Found {
     pub series: u64,
     pub chunks: u64,
     pub samples: u64,
+    pub floats: u64,
+    pub histograms: u64,
     /// Some series or chunks could not be read, so that counts are too low.
     pub is_partial: bool,
     /// Some series could not be read.
@@ -51,7 +52,7 @@ impl Checker<'_> {
         self.verified.series = found.series;
         (self.verified.chunks, self.verified.samples) = (found.chunks, found.samples);
         if let Some(chunks) = chunks {
-            chunks.end(self);
+            chunks.end(self, !found.has_unreadable_series);
         }
         found
     }
@@ -66,12 +67,12 @@ impl Checker<'_> {
             };
             self.broken(name, BlockFile::Index, format!("{what} {place}"));
         }
-        if series.labels.get(METRIC_NAME) == Some(b"") {
-            self.note(
-                "series-empty-metric",
-                BlockFile::Index,
-                format!("the metric name is empty in {place}"),
-            );
+        if let Some((name, _)) =
+            series.labels.iter().find(|(name, value)| name.is_empty() || value.is_empty())
+        {
+            let what = if name.is_empty() { "a label name" } else { "a label value" };
+            let message = format!("{what} is empty, which is as if the label were not there, in {place}");
+            self.note("series-empty-label", BlockFile::Index, message);
         }
         let Some((labels, before)) = last else {
             *last = Some((series.labels.clone(), series.series_ref));
