@@ -7,20 +7,15 @@
 //! milliseconds; counters, gauges of three decimals, constants. `--reference-ns` (or `PROMBLOCK_REFERENCE_NS`) is
 //! what the reference implementation needs per sample on the same block, measured in the same run.
 
-use std::env;
 use std::error::Error;
-use std::fmt;
-use std::fs;
 use std::hint::black_box;
-use std::io;
-use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tsdb_reader::samples::{FloatColumns, FloatDecoder};
-use tsdb_reader::source::{BlockFile, Source};
+use tsdb_reader::source::Source;
 use tsdb_reader::{Chunk, ChunkRef, Chunks};
+
+use super::resident::{Options, Resident, print, timed};
 
 #[path = "../tsdb-reader/src/samples/tests/encode.rs"]
 mod encode;
@@ -35,154 +30,41 @@ pub enum Floats {
     Xor2,
 }
 
-struct Options {
-    block: Option<PathBuf>,
-    reference_ns: Option<f64>,
-    passes: usize,
-}
-
-impl Options {
-    fn from_args() -> Result<Self, Box<dyn Error>> {
-        let mut options = Self {
-            block: env::var_os("PROMBLOCK_BENCH_BLOCK").map(PathBuf::from),
-            reference_ns: env::var("PROMBLOCK_REFERENCE_NS").ok().map(|ns| ns.parse()).transpose()?,
-            passes: 7,
-        };
-        let mut args = env::args().skip(1);
-        while let Some(arg) = args.next() {
-            let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
-            match arg.as_str() {
-                "--block" => options.block = Some(value()?.into()),
-                "--reference-ns" => options.reference_ns = Some(value()?.parse()?),
-                "--passes" => options.passes = value()?.parse()?,
-                "--bench" => {}
-                _ => return Err(format!("unknown argument {arg}").into()),
-            }
-        }
-        Ok(options)
-    }
-}
-
-/// The segments of a block, whole in memory: what a memory map is, without the first page faults.
-struct Resident {
-    name: String,
-    segments: Vec<(u32, Bytes)>,
-}
-
-impl fmt::Debug for Resident {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)
-    }
-}
-
-impl Source for Resident {
-    fn location(&self) -> String {
-        self.name.clone()
-    }
-
-    fn size(&self, file: BlockFile) -> io::Result<u64> {
-        Ok(self.file(file)?.len() as u64)
-    }
-
-    fn segments(&self) -> io::Result<Vec<u32>> {
-        Ok(self.segments.iter().map(|(number, _)| *number).collect())
-    }
-
-    fn read(&self, file: BlockFile, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>> {
-        let bytes = self.file(file)?;
-        let cut = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
-        Ok(ranges.iter().map(|range| bytes.slice(cut(range.start)..cut(range.end))).collect())
-    }
-}
-
-impl Resident {
-    fn file(&self, file: BlockFile) -> io::Result<&Bytes> {
-        let found = self.segments.iter().find(|(number, _)| BlockFile::Segment(*number) == file);
-        found.map(|(_, bytes)| bytes).ok_or_else(|| io::ErrorKind::NotFound.into())
-    }
-
-    fn open(dir: PathBuf) -> Result<Self, Box<dyn Error>> {
-        let mut segments = Vec::new();
-        for entry in fs::read_dir(dir.join("chunks"))? {
-            let entry = entry?;
-            let number = entry.file_name().to_string_lossy().parse()?;
-            segments.push((number, fs::read(entry.path())?.into()));
-        }
-        Ok(Self { name: dir.display().to_string(), segments })
-    }
-
-    fn made_up(encoding: Floats) -> Self {
-        const SERIES: u64 = 5_000;
-        let mut bytes = vec![0x85, 0xbd, 0x40, 0xdd, 1, 0, 0, 0];
-        let mut random = 0x9e37_79b9_7f4a_7c15u64;
-        let mut below = move |bound: u64| {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            (random >> 33) % bound
-        };
-        for series in 0..SERIES {
-            let busy = 1 + series % 97;
-            let (mut scrape_ms, mut counter) = (1_768_464_000_000i64, below(1_000_000));
-            for _ in 0..4 {
-                let mut samples = Vec::new();
-                for _ in 0..120 {
-                    let late_ms = if below(5) == 0 { i64::try_from(below(7)).unwrap_or(0) } else { 0 };
-                    counter += below(busy);
-                    // Counts are small, so that they are exact.
-                    let value = match series % 8 {
-                        0 => 1.0,
-                        1 | 2 => (10_000.0 + below(busy * 10) as f64) / 1000.0,
-                        _ => counter as f64,
-                    };
-                    samples.push((scrape_ms + late_ms, 0, value.to_bits()));
-                    scrape_ms += 15_000;
-                }
-                let (encoding, data) = match encoding {
-                    Floats::Xor => (1, encode::xor(&samples)),
-                    Floats::Xor2 => (4, encode::xor2(&samples)),
+/// Chunks of the shape that scrapes have.
+fn made_up(encoding: Floats) -> Resident {
+    const SERIES: u64 = 5_000;
+    let mut chunks = Vec::new();
+    let mut random = 0x9e37_79b9_7f4a_7c15u64;
+    let mut below = move |bound: u64| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        (random >> 33) % bound
+    };
+    for series in 0..SERIES {
+        let busy = 1 + series % 97;
+        let (mut scrape_ms, mut counter) = (1_768_464_000_000i64, below(1_000_000));
+        for _ in 0..4 {
+            let mut samples = Vec::new();
+            for _ in 0..120 {
+                let late_ms = if below(5) == 0 { i64::try_from(below(7)).unwrap_or(0) } else { 0 };
+                counter += below(busy);
+                // Counts are small, so that they are exact.
+                let value = match series % 8 {
+                    0 => 1.0,
+                    1 | 2 => (10_000.0 + below(busy * 10) as f64) / 1000.0,
+                    _ => counter as f64,
                 };
-                push_entry(&mut bytes, encoding, &data);
+                samples.push((scrape_ms + late_ms, 0, value.to_bits()));
+                scrape_ms += 15_000;
             }
+            chunks.push(match encoding {
+                Floats::Xor => (1, encode::xor(&samples)),
+                Floats::Xor2 => (4, encode::xor2(&samples)),
+            });
         }
-        Self { name: format!("{SERIES} made-up series"), segments: vec![(1, bytes.into())] }
     }
-}
-
-fn push_entry(bytes: &mut Vec<u8>, encoding: u8, data: &[u8]) {
-    let mut len = data.len();
-    while len >= 0x80 {
-        bytes.extend((len & 0x7f | 0x80).to_le_bytes().first());
-        len >>= 7;
-    }
-    bytes.extend(len.to_le_bytes().first());
-    let start = bytes.len();
-    bytes.push(encoding);
-    bytes.extend_from_slice(data);
-    let crc = crc32c::crc32c(bytes.get(start..).unwrap_or_default());
-    bytes.extend_from_slice(&crc.to_be_bytes());
-}
-
-/// CPU time of this thread in seconds, to the nanosecond.
-fn cpu_seconds() -> Result<f64, Box<dyn Error>> {
-    let text = fs::read_to_string("/proc/thread-self/schedstat")?;
-    let ns: f64 = text.split(' ').next().unwrap_or_default().parse()?;
-    Ok(ns / 1e9)
-}
-
-/// Least and most seconds of `passes` runs.
-fn timed(
-    passes: usize,
-    mut run: impl FnMut() -> Result<(), Box<dyn Error>>,
-) -> Result<(f64, f64), Box<dyn Error>> {
-    let (mut least, mut most) = (f64::MAX, 0.0f64);
-    for _ in 0..passes {
-        let start = cpu_seconds()?;
-        run()?;
-        let seconds = cpu_seconds()? - start;
-        (least, most) = (least.min(seconds), most.max(seconds));
-    }
-    Ok((least, most))
+    Resident::made_up(format!("{SERIES} made-up series"), chunks)
 }
 
 /// Runs the bench and prints its figures.
@@ -195,7 +77,7 @@ pub fn main(encoding: Floats) -> Result<(), Box<dyn Error>> {
     let options = Options::from_args()?;
     let source = match options.block {
         Some(dir) => Resident::open(dir)?,
-        None => Resident::made_up(encoding),
+        None => made_up(encoding),
     };
     let source = Arc::new(source);
     let chunks = Chunks::open(Arc::clone(&source) as Arc<dyn Source>)?;
@@ -205,7 +87,7 @@ pub fn main(encoding: Floats) -> Result<(), Box<dyn Error>> {
             refs.push(item?.0);
         }
     }
-    let size: usize = source.segments.iter().map(|(_, bytes)| bytes.len()).sum();
+    let size = source.size();
 
     let mut columns = FloatColumns::default();
     let mut decoder = FloatDecoder::default();
@@ -271,7 +153,6 @@ pub fn main(encoding: Floats) -> Result<(), Box<dyn Error>> {
     })?;
 
     println!("{}: {} chunks, {samples} samples, {size} bytes, sum {checksum}", source.location(), refs.len());
-    println!("{:<26}{:>9} {:>9} {:>7} {:>10} {:>9}", "", "ns/sample", "most", "GB/s", "reference", "crc");
     let rows = [
         ("crc of the files", crc),
         ("chunk entries", entries),
@@ -279,16 +160,5 @@ pub fn main(encoding: Floats) -> Result<(), Box<dyn Error>> {
         ("FloatDecoder", together),
         ("iterator", one_by_one),
     ];
-    for (name, (least, most)) in rows {
-        let ns = least * 1e9 / samples as f64;
-        let reference =
-            options.reference_ns.map_or_else(|| "-".to_owned(), |reference| format!("{:.3}", ns / reference));
-        println!(
-            "{name:<26}{ns:>9.3} {:>9.3} {:>7.2} {reference:>9}x {:>8.1}x",
-            most * 1e9 / samples as f64,
-            size as f64 / least / 1e9,
-            least / crc.0,
-        );
-    }
-    Ok(())
+    print(&source, samples, options.reference_ns, &rows)
 }

@@ -3,6 +3,7 @@
 use std::error::Error;
 
 mod decode;
+mod resident;
 
 fn main() -> Result<(), Box<dyn Error>> {
     decode::main(decode::Floats::Xor2)

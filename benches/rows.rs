@@ -2,7 +2,7 @@
 //! compresses about as the blocks of real servers do.
 #![expect(clippy::indexing_slicing, reason = "indices are remainders of the lengths")]
 
-use tsdb_converter::rows::{SampleRows, SeriesRows};
+use tsdb_converter::rows::{SampleRows, SeriesHistograms, SeriesRows};
 use tsdb_reader::Labels;
 
 /// Series of the block that the bounds speak of, samples per series, and rows per slice.
@@ -80,7 +80,12 @@ fn push_series(rows: &mut SampleRows, series: usize, random: &mut Random) {
         rows.columns.times_ms.push(time_ms);
         rows.columns.values.push(value);
     }
-    rows.series.push(SeriesRows { labels, series_id, end: rows.columns.len() });
+    rows.series.push(SeriesRows {
+        labels,
+        series_id,
+        end: rows.columns.len(),
+        histograms: SeriesHistograms::default(),
+    });
 }
 
 /// Nanoseconds that the main thread has had a processor.

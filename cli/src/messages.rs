@@ -3,9 +3,11 @@
 use std::io::{self, Write};
 
 use jiff::Timestamp;
+use tsdb_converter::archive::Unpacked;
 use tsdb_converter::finding::{Finding, Findings, Severity};
 
 use crate::args::{LogFormat, TalkArgs};
+use crate::table::size;
 
 /// How loud a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,6 +80,13 @@ impl Messages {
         }
     }
 
+    /// What was unpacked of archives, and where it is.
+    pub fn unpacked(&self, unpacked: &[Unpacked]) {
+        for archive in unpacked {
+            self.detail(&unpacked_sentence(archive));
+        }
+    }
+
     fn say(&self, level: Level, message: &str, finding: Option<&Finding>) {
         if level > self.loudest {
             return;
@@ -110,4 +119,13 @@ impl Messages {
         // When nobody listens on standard error either, the exit code says it.
         let _nobody_listens = io::stderr().lock().write_all(line.as_bytes());
     }
+}
+
+/// How much of an archive was unpacked, and where to.
+pub fn unpacked_sentence(archive: &Unpacked) -> String {
+    let disk = match archive.disk_bytes {
+        0 => String::new(),
+        bytes => format!(", {} to a temporary file in {}", size(bytes), archive.temp_dir.display()),
+    };
+    format!("{}: unpacked {} into memory{disk}", archive.source, size(archive.memory_bytes))
 }

@@ -6,23 +6,28 @@
 //!                              times             Timestamp(ms, UTC)
 //!                              value             Float64, null = stale marker
 //! ```
-//! Fields, order and meaning are those of table `samples`; texts are dictionaries here, since rows of a series share
-//! them. Sinks do not go this way: they write runs of series straight from the rows.
+//! Fields, order and meaning are those of tables `samples` and `histograms`; texts are dictionaries here, since rows of
+//! a series share them. Sinks do not go this way: they write runs of series straight from the rows.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::types::{Float64Type, Int32Type, Int64Type, TimestampMillisecondType};
-use arrow_array::{ArrayRef, DictionaryArray, PrimitiveArray, RecordBatch, StringArray};
+use arrow_array::{
+    ArrayRef, DictionaryArray, ListArray, PrimitiveArray, RecordBatch, StringArray, StructArray,
+    new_null_array,
+};
+use arrow_buffer::OffsetBuffer;
 use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
 use foldhash::fast::FixedState;
 use tsdb_reader::Labels;
-use tsdb_reader::samples::is_stale_nan;
+use tsdb_reader::samples::{HistogramColumns, HistogramRow, is_stale_nan};
 
 use crate::columns::{LabelColumnsError, label_columns};
-use crate::rows::SampleRows;
+use crate::rows::{SampleRows, SeriesRows};
 use crate::schema::{FieldType, Table, TableSchema};
 use crate::sink::{OutputOptions, labels_json};
+use crate::text::histogram::hint_name;
 
 /// Why rows could not become a batch.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +41,7 @@ pub enum BatchError {
     Arrow(#[from] ArrowError),
 }
 
-/// Makes record batches of table `samples`.
+/// Makes record batches of table `samples`, or of `histograms`.
 ///
 /// ```
 /// use arrow_array::cast::AsArray;
@@ -50,7 +55,7 @@ pub enum BatchError {
 /// rows.columns.times_ms.extend([0, 15_000]);
 /// rows.columns.values.extend([1.0, 0.5]);
 /// let labels = Labels::from_iter([(&b"__name__"[..], &b"up"[..]), (b"job", b"node")]);
-/// rows.series.push(SeriesRows { labels, series_id: 42, end: 2 });
+/// rows.series.push(SeriesRows { labels, series_id: 42, end: 2, histograms: Default::default() });
 ///
 /// let options = OutputOptions { label_columns: vec!["job".into()], ..OutputOptions::default() };
 /// let batch = BatchBuilder::new(&options)?.batch(&rows)?;
@@ -61,6 +66,8 @@ pub enum BatchError {
 /// ```
 #[derive(Debug)]
 pub struct BatchBuilder {
+    /// Rows are histograms, not float samples.
+    histograms: bool,
     schema: SchemaRef,
     columns: Vec<Column>,
 }
@@ -75,13 +82,30 @@ enum Column {
     Timestamp,
     Value,
     StartTimestamp,
+    Count,
+    Sum,
+    HistogramSchema,
+    ZeroThreshold,
+    ZeroCount,
+    CounterResetHint,
+    Buckets,
 }
 
 impl BatchBuilder {
-    /// A builder; layout and promoted labels are taken from the options.
+    /// A builder of table `samples`; layout and promoted labels are taken from the options.
     pub fn new(options: &OutputOptions) -> Result<Self, BatchError> {
+        Self::of_table(Table::Samples, options)
+    }
+
+    /// A builder of table `histograms`.
+    pub fn histograms(options: &OutputOptions) -> Result<Self, BatchError> {
+        Self::of_table(Table::Histograms, options)
+    }
+
+    fn of_table(table: Table, options: &OutputOptions) -> Result<Self, BatchError> {
         let mut labels = label_columns(&options.label_columns)?.into_iter();
-        let table = TableSchema::new(Table::Samples, options)?;
+        let histograms = table == Table::Histograms;
+        let table = TableSchema::new(table, options)?;
         let columns = table.fields.iter().map(|field| match field.name.as_str() {
             "metric" => Column::Metric,
             "labels" => Column::LabelsJson,
@@ -89,6 +113,13 @@ impl BatchBuilder {
             "timestamp" => Column::Timestamp,
             "value" => Column::Value,
             "start_timestamp" => Column::StartTimestamp,
+            "count" => Column::Count,
+            "sum" => Column::Sum,
+            "histogram_schema" => Column::HistogramSchema,
+            "zero_threshold" => Column::ZeroThreshold,
+            "zero_count" => Column::ZeroCount,
+            "counter_reset_hint" => Column::CounterResetHint,
+            "buckets" => Column::Buckets,
             // No label has the name of a column; what is left are the promoted ones, in order.
             _ => Column::Label(labels.next().map(|column| column.label.into_bytes()).unwrap_or_default()),
         });
@@ -101,7 +132,7 @@ impl BatchBuilder {
                 _ => field,
             }
         });
-        Ok(Self { schema: Arc::new(Schema::new(fields.collect::<Vec<_>>())), columns })
+        Ok(Self { histograms, schema: Arc::new(Schema::new(fields.collect::<Vec<_>>())), columns })
     }
 
     /// The schema of the batches.
@@ -109,43 +140,123 @@ impl BatchBuilder {
         &self.schema
     }
 
-    /// All rows as one batch.
+    /// All rows of the table as one batch.
     pub fn batch(&self, rows: &SampleRows) -> Result<RecordBatch, BatchError> {
-        let arrays = self.columns.iter().map(|column| array(column, rows));
+        let table = match self.histograms {
+            false => Rows {
+                series: rows.iter().map(|(series, range)| (series, range.len())).collect(),
+                times_ms: &rows.columns.times_ms,
+                starts_ms: &rows.columns.start_times_ms,
+                values: &rows.columns.values,
+                histograms: &HistogramColumns::default(),
+            },
+            true => Rows {
+                series: rows.iter_histograms().map(|(series, range)| (series, range.len())).collect(),
+                times_ms: &rows.histograms.times_ms,
+                starts_ms: &rows.histograms.start_times_ms,
+                values: &[],
+                histograms: &rows.histograms,
+            },
+        };
+        let fields = self.schema.fields().iter();
+        let arrays =
+            fields.zip(&self.columns).map(|(field, column)| array(column, &table, field.data_type()));
         Ok(RecordBatch::try_new(Arc::clone(&self.schema), arrays.collect::<Result<_, _>>()?)?)
     }
+}
+
+/// Rows of one table.
+struct Rows<'a> {
+    /// Series with the number of their rows.
+    series: Vec<(&'a SeriesRows, usize)>,
+    times_ms: &'a [i64],
+    /// Not more than there are times; 0 for unknown.
+    starts_ms: &'a [i64],
+    values: &'a [f64],
+    histograms: &'a HistogramColumns,
 }
 
 fn dictionary_type() -> DataType {
     DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
 }
 
-fn array(column: &Column, rows: &SampleRows) -> Result<ArrayRef, ArrowError> {
-    let columns = &rows.columns;
+fn array(column: &Column, rows: &Rows<'_>, kind: &DataType) -> Result<ArrayRef, ArrowError> {
     match column {
         Column::Metric => texts(rows, |labels| labels.metric().map(lossy)),
         Column::Label(name) => texts(rows, |labels| labels.get(name).map(lossy)),
         Column::LabelsJson => texts(rows, |labels| Some(labels_json(labels))),
         Column::SeriesId => {
-            let ids =
-                rows.iter().flat_map(|(series, range)| std::iter::repeat_n(series.series_id, range.len()));
+            let series = rows.series.iter();
+            let ids = series.flat_map(|(series, rows)| std::iter::repeat_n(series.series_id, *rows));
             Ok(Arc::new(PrimitiveArray::<Int64Type>::from_iter_values(ids)))
         }
         Column::Timestamp => {
-            let times = PrimitiveArray::<TimestampMillisecondType>::from(columns.times_ms.clone());
+            let times = PrimitiveArray::<TimestampMillisecondType>::from(rows.times_ms.to_vec());
             Ok(Arc::new(times.with_timezone("UTC")))
         }
         Column::Value => {
-            let values = columns.values.iter().map(|&value| (!is_stale_nan(value)).then_some(value));
+            let values = rows.values.iter().map(|&value| (!is_stale_nan(value)).then_some(value));
             Ok(Arc::new(values.collect::<PrimitiveArray<Float64Type>>()))
         }
         Column::StartTimestamp => {
-            let known = columns.start_times_ms.iter().map(|&start_ms| (start_ms != 0).then_some(start_ms));
-            let unknown = std::iter::repeat_n(None, rows.len() - columns.start_times_ms.len());
+            let known = rows.starts_ms.iter().map(|&start_ms| (start_ms != 0).then_some(start_ms));
+            let unknown = std::iter::repeat_n(None, rows.times_ms.len().saturating_sub(rows.starts_ms.len()));
             let starts = known.chain(unknown).collect::<PrimitiveArray<TimestampMillisecondType>>();
             Ok(Arc::new(starts.with_timezone("UTC")))
         }
+        Column::Count => Ok(doubles(rows, |row| row.as_f64(row.count))),
+        Column::Sum => Ok(doubles(rows, |row| row.sum)),
+        Column::ZeroThreshold => Ok(doubles(rows, |row| row.layout.zero_threshold)),
+        Column::ZeroCount => Ok(doubles(rows, |row| row.as_f64(row.zero_count))),
+        Column::HistogramSchema => {
+            let schemas = values_of(rows.histograms, |row| i64::from(row.layout.schema));
+            Ok(Arc::new(schemas.collect::<PrimitiveArray<Int64Type>>()))
+        }
+        Column::CounterResetHint => {
+            let hints = values_of(rows.histograms, |row| hint_name(row.hint));
+            Ok(Arc::new(hints.collect::<DictionaryArray<Int32Type>>()))
+        }
+        Column::Buckets => buckets(rows.histograms, kind),
     }
+}
+
+/// What histograms say; null for stale markers.
+fn values_of<'a, T>(
+    histograms: &'a HistogramColumns,
+    value: impl Fn(&HistogramRow<'_>) -> T + 'a,
+) -> impl Iterator<Item = Option<T>> + 'a {
+    let rows = (0..histograms.len()).map_while(|row| histograms.row(row));
+    rows.map(move |row| (!row.is_stale()).then(|| value(&row)))
+}
+
+fn doubles(rows: &Rows<'_>, value: impl Fn(&HistogramRow<'_>) -> f64) -> ArrayRef {
+    Arc::new(values_of(rows.histograms, value).collect::<PrimitiveArray<Float64Type>>())
+}
+
+/// The buckets of histograms, as lists of the type `kind`.
+fn buckets(histograms: &HistogramColumns, kind: &DataType) -> Result<ArrayRef, ArrowError> {
+    let DataType::List(element) = kind else { return Ok(new_null_array(kind, histograms.len())) };
+    let DataType::Struct(fields) = element.data_type() else {
+        return Ok(new_null_array(kind, histograms.len()));
+    };
+    if i32::try_from(histograms.buckets.len()).is_err() {
+        return Err(ArrowError::OffsetOverflowError(histograms.buckets.len()));
+    }
+    let (mut lower, mut upper, mut counts) = (Vec::new(), Vec::new(), Vec::new());
+    for row in (0..histograms.len()).map_while(|row| histograms.row(row)) {
+        for bucket in row.buckets_ascending() {
+            lower.push(bucket.0);
+            upper.push(bucket.1);
+            counts.push(row.as_f64(bucket.2));
+        }
+    }
+    let columns = [lower, upper, counts]
+        .map(|column| -> ArrayRef { Arc::new(PrimitiveArray::<Float64Type>::from(column)) });
+    let lens = (0..histograms.len()).map(|row| histograms.bucket_range(row).len());
+    let elements = StructArray::try_new(fields.clone(), columns.into(), None)?;
+    let list =
+        ListArray::try_new(Arc::clone(element), OffsetBuffer::from_lengths(lens), Arc::new(elements), None)?;
+    Ok(Arc::new(list))
 }
 
 fn lossy(bytes: &[u8]) -> String {
@@ -153,10 +264,10 @@ fn lossy(bytes: &[u8]) -> String {
 }
 
 /// A dictionary array of a text per series.
-fn texts(rows: &SampleRows, text: impl Fn(&Labels) -> Option<String>) -> Result<ArrayRef, ArrowError> {
+fn texts(rows: &Rows<'_>, text: impl Fn(&Labels) -> Option<String>) -> Result<ArrayRef, ArrowError> {
     let mut keys: HashMap<String, i32, FixedState> = HashMap::default();
-    let mut of_rows = Vec::with_capacity(rows.len());
-    for (series, range) in rows.iter() {
+    let mut of_rows = Vec::with_capacity(rows.times_ms.len());
+    for &(series, count) in rows.series.iter().filter(|(_, count)| *count > 0) {
         let key = match text(&series.labels) {
             Some(text) => {
                 let next = i32::try_from(keys.len()).map_err(|_| ArrowError::DictionaryKeyOverflowError)?;
@@ -164,7 +275,7 @@ fn texts(rows: &SampleRows, text: impl Fn(&Labels) -> Option<String>) -> Result<
             }
             None => None,
         };
-        of_rows.extend(std::iter::repeat_n(key, range.len()));
+        of_rows.extend(std::iter::repeat_n(key, count));
     }
     let mut values: Vec<_> = keys.into_iter().collect();
     values.sort_unstable_by_key(|&(_, key)| key);
@@ -181,10 +292,10 @@ fn texts(rows: &SampleRows, text: impl Fn(&Labels) -> Option<String>) -> Result<
 mod tests {
     use arrow_array::Array;
     use arrow_array::cast::AsArray;
-    use tsdb_reader::samples::STALE_NAN_BITS;
+    use tsdb_reader::samples::{CounterResetHint, HistogramKind, HistogramLayout, STALE_NAN_BITS, Span};
 
     use super::*;
-    use crate::rows::SeriesRows;
+    use crate::rows::{SeriesHistograms, SeriesRows};
     use crate::sink::Layout;
 
     fn rows() -> SampleRows {
@@ -196,6 +307,7 @@ mod tests {
             labels: pairs.iter().copied().collect(),
             series_id,
             end,
+            histograms: SeriesHistograms::default(),
         };
         rows.series.push(series(&[(b"Job", b"x\xff")], -1, 2));
         rows.series.push(series(&[(b"__name__", b"up"), (b"a", b"\"")], 7, 3));
@@ -240,6 +352,44 @@ mod tests {
         rows.columns.start_times_ms = vec![0, 3, -4];
         let starts = self::batch(&rows)["start_timestamp"].as_primitive::<TimestampMillisecondType>().clone();
         assert_eq!(starts.iter().collect::<Vec<_>>(), [None, Some(3), Some(-4)]);
+    }
+
+    #[test]
+    fn histograms_are_rows_with_lists_of_buckets_and_stale_markers_null() {
+        let layout = Arc::new(HistogramLayout {
+            positive_spans: vec![Span { offset: 0, length: 2 }],
+            ..HistogramLayout::default()
+        });
+        let row = |timestamp_ms, sum, buckets| HistogramRow {
+            timestamp_ms,
+            start_timestamp_ms: 0,
+            sum,
+            count: 3,
+            zero_count: 0,
+            kind: HistogramKind::Integer,
+            hint: CounterResetHint::Gauge,
+            layout: &layout,
+            buckets,
+        };
+        let mut rows = rows();
+        rows.histograms.push(row(9, 1.5, &[1, 2]));
+        rows.histograms.push(row(10, f64::from_bits(STALE_NAN_BITS), &[]));
+        rows.series[1].histograms.end = 2;
+        let options = OutputOptions::default();
+        let batch = BatchBuilder::histograms(&options).unwrap().batch(&rows).unwrap();
+        assert_eq!(batch.num_rows(), 2);
+        assert_eq!(texts(&batch, "metric"), [Some("up".into()), Some("up".into())]);
+        assert_eq!(texts(&batch, "counter_reset_hint"), [Some("gauge".into()), None]);
+        assert_eq!(
+            batch["count"].as_primitive::<Float64Type>().iter().collect::<Vec<_>>(),
+            [Some(3.0), None]
+        );
+        let lists = batch["buckets"].as_list::<i32>();
+        assert_eq!((lists.value(0).len(), lists.value(1).len(), lists.null_count()), (2, 0, 0));
+        let upper = lists.value(0).as_struct().column_by_name("upper").unwrap().clone();
+        assert_eq!(upper.as_primitive::<Float64Type>().values(), &[1.0, 2.0]);
+        let schema = TableSchema::new(Table::Histograms, &options).unwrap().arrow();
+        assert_eq!(batch["buckets"].data_type(), schema.field_with_name("buckets").unwrap().data_type());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tsdb_reader::chunks::Chunks;
 use tsdb_reader::index::{ChunkMeta, PostingsOffset, Series};
 use tsdb_reader::labels::METRIC_NAME;
 use tsdb_reader::matcher::{MatchOp, Matcher};
-use tsdb_reader::samples::FloatColumns;
+use tsdb_reader::samples::{FloatColumns, HistogramColumns, HistogramDecoder};
 use tsdb_reader::{Block, Error, SeriesRef, Tombstones, Ulid};
 
 use crate::plan::Shard;
@@ -53,8 +53,45 @@ pub struct OpenBlock {
     nameless: Vec<SeriesRef>,
     /// What `--match` selects, ascending; all without it.
     selected: Option<Vec<SeriesRef>>,
+    /// It was built from the head of a data directory.
+    pub is_head: bool,
     /// Bounds of the partitions planned for the block, ascending, cut to the time range asked for.
     pub planned: Vec<TimeBounds>,
+}
+
+/// The blocks that a slice is read from: those of the run, and behind them one that its unit may have of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct SliceBlocks<'a> {
+    run: &'a [OpenBlock],
+    own: Option<&'a OpenBlock>,
+}
+
+impl<'a> SliceBlocks<'a> {
+    /// The blocks of the run, and the unit's own.
+    pub fn new(run: &'a [OpenBlock], own: Option<&'a OpenBlock>) -> Self {
+        Self { run, own }
+    }
+
+    /// The blocks of the run.
+    pub fn of_run(self) -> &'a [OpenBlock] {
+        self.run
+    }
+
+    /// The block at a position.
+    pub fn get(self, at: usize) -> Option<&'a OpenBlock> {
+        self.run.get(at).or(self.own.filter(|_| self.is_own(at)))
+    }
+
+    /// True for the position of the unit's own block.
+    pub fn is_own(self, at: usize) -> bool {
+        at == self.run.len()
+    }
+}
+
+impl<'a> From<&'a [OpenBlock]> for SliceBlocks<'a> {
+    fn from(run: &'a [OpenBlock]) -> Self {
+        Self::new(run, None)
+    }
 }
 
 impl OpenBlock {
@@ -91,7 +128,19 @@ impl OpenBlock {
         };
         let selected = select(&block, &relabel, selectors)?;
         let planned = Vec::new();
-        Ok(Self { block, chunks, tombstones, location, relabel, rank, metrics, nameless, selected, planned })
+        Ok(Self {
+            block,
+            chunks,
+            tombstones,
+            location,
+            relabel,
+            rank,
+            metrics,
+            nameless,
+            selected,
+            is_head: false,
+            planned,
+        })
     }
 
     /// ULID and place, for messages.
@@ -115,6 +164,12 @@ impl OpenBlock {
         stats.num_samples.checked_div(stats.num_chunks).unwrap_or(120).clamp(1, u16::MAX.into())
     }
 
+    /// True when `meta.json` does not rule native histograms out. Their number is stated since Prometheus 3.6.
+    pub fn may_hold_histograms(&self) -> bool {
+        let stats = &self.block.meta().stats;
+        stats.num_histogram_samples > 0 || stats.num_float_samples != stats.num_samples
+    }
+
     /// Runs of series in `shard`: run 0 is the series without a metric, run n the metric n - 1.
     pub fn runs_of(&self, shard: &Shard) -> (usize, usize) {
         let before = |bound: &Option<Vec<u8>>, open: usize| match bound {
@@ -122,6 +177,11 @@ impl OpenBlock {
             Some(bound) => 1 + self.metrics.partition_point(|at| at.metric < *bound),
         };
         (before(&shard.from, 0), before(&shard.to, 1 + self.metrics.len()))
+    }
+
+    /// The metric of run `run`, if it has one.
+    pub fn metric_of_run(&self, run: usize) -> Option<&[u8]> {
+        Some(&self.metrics.get(run.checked_sub(1)?)?.metric)
     }
 
     /// The series of run `run`, ascending.
@@ -210,6 +270,7 @@ impl OpenBlock {
         let mut partitions = BTreeSet::new();
         let mut series = Series::default();
         let (mut read, mut columns) = (Vec::new(), FloatColumns::default());
+        let (mut decoder, mut histograms) = (HistogramDecoder::default(), HistogramColumns::default());
         let mut last: Option<TimeBounds> = None;
         for series_ref in self.all_refs()? {
             if self.block.index().series(series_ref, &mut series).is_err() {
@@ -220,8 +281,12 @@ impl OpenBlock {
             self.chunks.read(&refs, &mut read);
             for chunk in read.iter().flatten() {
                 columns.clear();
-                let _named_by_its_unit = chunk.append_to(&mut columns);
-                for &time_ms in &columns.times_ms {
+                histograms.clear();
+                let _named_by_its_unit = match chunk.encoding().holds_histograms() {
+                    true => decoder.append(chunk, &mut histograms),
+                    false => chunk.append_to(&mut columns),
+                };
+                for &time_ms in columns.times_ms.iter().chain(&histograms.times_ms) {
                     if last.is_some_and(|bounds| bounds.contains(time_ms)) || !asked.contains(time_ms) {
                         continue;
                     }

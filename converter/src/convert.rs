@@ -2,23 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tsdb_reader::Labels;
 use tsdb_reader::index::Series;
 use tsdb_reader::matcher::{Matcher, SelectorError, parse_matchers};
 
+use crate::archive::Unpacked;
 use crate::bigquery::{KitFile, KitInput, kit, published_files};
 use crate::blocks::OpenBlock;
+use crate::classic::ClassicError;
 use crate::dest::{BlockRecord, Dest, DestError, DestPlan, Manifest, Opened, UnitRecord};
-use crate::discover::{DiscoverError, Found, discover};
+use crate::discover::{DiscoverError, Discovery, Found, Heads, ReadOptions, discover};
 use crate::distribute::PlanError;
 use crate::error::error_chain;
 use crate::finding::{Finding, Findings, Severity};
 use crate::identities;
 use crate::merge::Wanted;
+use crate::metadata::{Metadata, MetadataError};
 use crate::options::{ConvertOptions, StaleMarkers};
 use crate::order::Order;
 use crate::pipeline::{self, Progress, UnitOutput, Work};
@@ -91,6 +93,12 @@ pub enum ConvertError {
         /// The first of them.
         first: String,
     },
+    /// Native histograms do not become classic series.
+    #[error(transparent)]
+    Classic(#[from] ClassicError),
+    /// A metadata file cannot be used.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
     /// The plan given cannot be used.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -110,6 +118,18 @@ pub struct RunOptions {
     pub temp_dir: PathBuf,
     /// Refuse before anything is written when anything is broken.
     pub strict: bool,
+    /// Read the heads of data directories too.
+    pub include_head: bool,
+}
+
+impl RunOptions {
+    /// How SOURCE is read.
+    pub fn read(&self) -> ReadOptions {
+        // What a run needs least is left to it; a quarter of the limit is enough for most archives.
+        let spare = (self.memory_limit / 8 * 7).saturating_sub(BASE_BYTES + SLICE_BYTES);
+        let unpack_limit = spare.min(self.memory_limit / 4);
+        ReadOptions { unpack_limit, temp_dir: self.temp_dir.clone(), include_head: self.include_head }
+    }
 }
 
 /// The plan of a run, with what is open for it.
@@ -125,16 +145,32 @@ pub struct Planned {
     pub ledger: Ledger,
     /// What discovery and opening found.
     pub findings: Findings,
+    /// What was unpacked of archives.
+    pub unpacked: Vec<Unpacked>,
+    /// What is known of metrics.
+    pub metadata: Arc<Metadata>,
+    /// What was read of heads.
+    pub heads: Heads,
     /// The time range asked for.
     pub asked: TimeBounds,
+}
+
+impl Planned {
+    /// Bytes that are held in memory of SOURCE.
+    pub fn held_bytes(&self) -> u64 {
+        let unpacked: u64 = self.unpacked.iter().map(|unpacked| unpacked.memory_bytes).sum();
+        unpacked + self.heads.memory_bytes
+    }
 }
 
 /// Finds and opens the blocks of `sources`; plans the units for a DEST that `known` plan and ledger come from.
 pub fn plan_units(
     sources: &[PathBuf],
+    read: &ReadOptions,
     options: &ConvertOptions,
     known: Option<&DestPlan>,
     mut ledger: Ledger,
+    mut metadata: Metadata,
 ) -> Result<Planned, ConvertError> {
     options.labels.check()?;
     let asked = options.asked().ok_or(ConvertError::EmptyTimeRange {
@@ -142,7 +178,7 @@ pub fn plan_units(
         max_time_ms: options.max_time_ms.unwrap_or(i64::MAX),
     })?;
     let selectors = parse_selectors(&options.selectors)?;
-    let discovery = discover(sources)?;
+    let discovery = discover(sources, read)?;
     let mut findings = Findings::default();
     for finding in discovery.findings {
         findings.push(finding);
@@ -167,8 +203,17 @@ pub fn plan_units(
             plan::shard_bounds(&blocks, count, options)
         }
     };
-    let units = plan::units(&mut blocks, &partitions, asked, &shard_bounds, &ledger, options);
-    Ok(Planned { blocks, units, shard_bounds, ledger, findings, asked })
+    let units = plan::units(&mut blocks, &partitions, asked, &shard_bounds, &ledger, &metadata, options);
+    let Discovery { unpacked, mut heads, .. } = discovery;
+    let relabel = Relabel::new(BTreeMap::new(), options.labels.clone());
+    let (mut identity, mut shaped) = (Labels::new(), Labels::new());
+    for (labels, of_series) in std::mem::take(&mut heads.metadata) {
+        relabel.identify(&labels, &mut identity);
+        relabel.shape(&identity, &mut shaped);
+        metadata.set_series(&shaped, of_series);
+    }
+    let metadata = Arc::new(metadata);
+    Ok(Planned { blocks, units, shard_bounds, ledger, findings, unpacked, metadata, heads, asked })
 }
 
 /// Parses the selectors of `--match`.
@@ -195,13 +240,16 @@ pub fn open_blocks(
     let mut by_age: Vec<_> = found.iter().map(|found| found.block.meta().ulid).collect();
     by_age.sort_unstable();
     let mut blocks = Vec::new();
-    for Found { location, block } in found {
+    for Found { location, block, is_head } in found {
         let rank =
             u32::try_from(by_age.partition_point(|ulid| *ulid < block.meta().ulid)).unwrap_or(u32::MAX);
         let name = format!("{} ({location})", block.meta().ulid);
         let relabel = Relabel::new(OpenBlock::external(&block), options.labels.clone());
         match OpenBlock::open(block, location, relabel, rank, selectors) {
-            Ok(block) => blocks.push(block),
+            Ok(mut block) => {
+                block.is_head = is_head;
+                blocks.push(block);
+            }
             Err(error) => findings.push(unreadable(&name, &error)),
         }
     }
@@ -218,18 +266,26 @@ pub fn convert(
     stop: &AtomicBool,
 ) -> Result<Report, ConvertError> {
     let encoder = Encoder::new(options.output.clone())?;
-    let slices_in_flight = slices_in_flight(run)?;
+    slices_in_flight(run, 0)?;
     // What can be refused is refused before DEST is touched.
     options.labels.check()?;
     parse_selectors(&options.selectors)?;
+    let mut noted = Findings::default();
+    let given = Metadata::read(&options.metadata, &mut noted)?;
     let Opened { dest, plan: known, manifest } = Dest::open(root, options)?;
+    let metadata = known_metadata(root, given, &mut noted)?;
     let (ledger, published) = manifest.map(|manifest| (manifest.ledger, manifest.units)).unwrap_or_default();
-    let planned = plan_units(sources, options, known.as_ref(), ledger)?;
+    let mut planned = plan_units(sources, &run.read(), options, known.as_ref(), ledger, metadata)?;
+    planned.findings.append(noted);
+    let slices_in_flight = slices_in_flight(run, planned.held_bytes())?;
     if run.strict {
         refuse_broken(&planned.blocks, &planned.findings)?;
     }
     if known.is_none() {
         dest.write_plan(&dest_plan(&planned, options))?;
+    }
+    if !options.metadata.is_empty() {
+        dest.write_metadata(&planned.metadata)?;
     }
     let before = units_by_name(&dest)?;
     // What is published stays until something else is.
@@ -247,6 +303,17 @@ pub fn convert(
         Published { options: options.clone(), shard_bounds: planned.shard_bounds, ledger: planned.ledger };
     publish(&dest, &encoder, published, &report, all)?;
     Ok(report)
+}
+
+/// What is known of metrics: what DEST keeps, and over it what is given now.
+pub(crate) fn known_metadata(
+    root: &Path,
+    given: Metadata,
+    findings: &mut Findings,
+) -> Result<Metadata, DestError> {
+    let mut known = Dest::metadata(root)?;
+    known.update(given, &root.display().to_string(), findings);
+    Ok(known)
 }
 
 /// What is chosen once for a DEST.
@@ -326,17 +393,20 @@ pub(crate) fn run_units(
         asked: planned.asked,
         writable: TimeBounds::ROWS,
         drop_stale: options.stale_markers == StaleMarkers::Drop,
+        nested: options.histograms.are_nested(),
     };
     let sort_budget_bytes =
         usize::try_from(run.memory_limit / 8).unwrap_or(usize::MAX) / (run.threads.max(1) * 2);
     let work = Work {
         blocks: &planned.blocks,
+        metadata: &planned.metadata,
         shards: &Shard::between(&planned.shard_bounds),
         encoder,
         root: dest.root(),
         wanted,
         walk: Walk { order: Order::Metric, temp_dir: &run.temp_dir, sort_budget_bytes },
         allow_merge: options.allow_merge,
+        classic: options.histograms.are_classic(),
         folder: &|unit| options.partition_by.folder(&unit.partition),
         commit: &commit,
         threads: run.threads.clamp(1, slices_in_flight),
@@ -376,7 +446,8 @@ pub(crate) fn report(
     }
     let reads_all = options.selectors.is_empty() && planned.asked == TimeBounds::ALL;
     let scope = Scope { reads_all, all_units };
-    Report::new(&done.records, block_records(&planned.blocks), findings, done.counts, scope)
+    let report = Report::new(&done.records, block_records(&planned.blocks), findings, done.counts, scope);
+    Report { unpacked: planned.unpacked.clone(), ..report.with_heads(planned.heads.accounts.clone()) }
 }
 
 /// What a manifest says besides the report and the units.
@@ -404,6 +475,7 @@ pub(crate) fn publish(
         ledger: published.ledger,
         blocks: report.blocks.clone(),
         findings: report.findings.clone(),
+        heads: report.heads.clone(),
         units,
     };
     dest.write_manifest(&manifest)?;
@@ -424,16 +496,17 @@ fn kit_files(options: &ConvertOptions, units: &[UnitRecord]) -> Result<Vec<KitFi
 }
 
 /// A unit is done when nothing that shapes it has changed; one that met broken bytes is tried again, for they may
-/// have been repaired.
+/// have been repaired, and so is one that reads a head.
 fn is_done(dest: &Dest, done: &UnitRecord, unit: &Unit) -> bool {
     let sound = done.findings.is_empty() && !done.tally.lost.keys().any(|loss| loss.may_be_repaired());
-    done.fingerprint == unit.fingerprint && sound && dest.is_whole(done)
+    done.fingerprint == unit.fingerprint && !unit.reads_head && sound && dest.is_whole(done)
 }
 
-pub(crate) fn slices_in_flight(run: &RunOptions) -> Result<usize, ConvertError> {
+/// Slices that fit the memory limit beside what is held of SOURCE.
+pub(crate) fn slices_in_flight(run: &RunOptions, held: u64) -> Result<usize, ConvertError> {
     let needed = BASE_BYTES + SLICE_BYTES;
     // An eighth is for sorting.
-    let usable = run.memory_limit / 8 * 7;
+    let usable = (run.memory_limit / 8 * 7).saturating_sub(held);
     if usable < needed {
         return Err(ConvertError::MemoryLimit { limit: run.memory_limit, needed: needed / 7 * 8 + 8 });
     }

@@ -3,6 +3,7 @@
 //! ```text
 //! DEST/samples/dt=2026-11-20/part-<unit>-<fp8>-0000.parquet      appears whole, by rename
 //! DEST/_promblock/plan.json            options and shard bounds, chosen once
+//! DEST/_promblock/metadata.json        type, unit and help of metrics, as far as they were given
 //! DEST/_promblock/units/<unit>.json    written last: the unit's commit
 //! DEST/_promblock/units/<unit>.ids     its series, see `identities`
 //! DEST/_promblock/manifest.json        what is published; readers use its file lists
@@ -21,7 +22,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::bigquery::KitFile;
 use crate::finding::Findings;
+use crate::head::account::HeadAccount;
 use crate::identities::{self, IDENTITY_BYTES, SeriesIdentity};
+use crate::metadata::Metadata;
 use crate::options::ConvertOptions;
 use crate::plan::{Ledger, Unit};
 use crate::sink::{FORMAT_VERSION, PartFile, SinkError};
@@ -183,8 +186,9 @@ pub struct UnitRecord {
 impl UnitRecord {
     /// True when a redo holds less than this in all. Tombstones do not count as shrinking; a compaction that applied them does not either.
     fn shrinks_to(&self, redo: &Tally) -> bool {
-        let with_tombstoned = |tally: &Tally| tally.written + tally.tombstoned;
-        redo.written < self.tally.written && with_tombstoned(redo) < with_tombstoned(&self.tally)
+        let kept = |tally: &Tally| tally.written + tally.unrolled;
+        let with_tombstoned = |tally: &Tally| kept(tally) + tally.tombstoned;
+        kept(redo) < kept(&self.tally) && with_tombstoned(redo) < with_tombstoned(&self.tally)
     }
 }
 
@@ -222,6 +226,9 @@ pub struct Manifest {
     pub blocks: Vec<BlockRecord>,
     /// Findings of the last run.
     pub findings: Findings,
+    /// What the last run read of heads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub heads: Vec<HeadAccount>,
     /// All units, of all runs.
     pub units: Vec<UnitRecord>,
 }
@@ -352,6 +359,16 @@ impl Dest {
     /// Records what is chosen once.
     pub fn write_plan(&self, plan: &DestPlan) -> Result<(), DestError> {
         self.write_json("plan.json", plan)
+    }
+
+    /// What earlier runs were told of metrics.
+    pub fn metadata(root: &Path) -> Result<Metadata, DestError> {
+        Ok(read_json(&root.join(OWN_FOLDER).join("metadata.json"))?.unwrap_or_default())
+    }
+
+    /// Keeps what is known of metrics.
+    pub fn write_metadata(&self, metadata: &Metadata) -> Result<(), DestError> {
+        self.write_json("metadata.json", metadata)
     }
 
     /// Publishes.

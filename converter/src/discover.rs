@@ -1,6 +1,6 @@
 //! Discovery: which blocks a SOURCE holds, and which of them are read.
 //!
-//! A SOURCE is a block folder or a folder of blocks. Whatever else lies there is either normal in a live place
+//! A SOURCE is a block folder, a folder of blocks, or an archive of either. Whatever else lies there is either normal in a live place
 //! and *skipped*, or *broken* and named; a block that another one supersedes is skipped, so that nothing is read
 //! twice (`compaction.parents` and `compaction.sources` of `meta.json`).
 
@@ -13,17 +13,56 @@ use std::time::{Duration, SystemTime};
 
 use tsdb_reader::block::read_meta;
 use tsdb_reader::labels::METRIC_NAME;
-use tsdb_reader::source::{LocalSource, Source};
-use tsdb_reader::{Block, BlockMeta, Error, Ulid};
+use tsdb_reader::{Block, BlockMeta, Error, Labels, Ulid};
 
+use crate::archive::{ArchiveError, ArchiveTree, Unpacked};
+use crate::build::BuildError;
 use crate::error::error_chain;
 use crate::finding::{Finding, Severity};
+use crate::head::account::HeadAccount;
+use crate::head::files::{TreeFiles, has_head};
+use crate::head::{HeadOptions, read_head};
+use crate::metadata::MetricMetadata;
+use crate::tree::{EntryKind, LocalTree, Tree};
 
 /// Blocks marked for deletion are read until their mark is older than this.
 const DELETION_MARK_DELAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Blocks without `meta.json` that are younger than this may still be uploading.
 const PARTIAL_UPLOAD_AGE: Duration = Duration::from_secs(48 * 3600);
+
+/// Largest `deletion-mark.json` that is looked into.
+const MARK_BYTES: u64 = 1 << 20;
+
+/// How SOURCE is read.
+#[derive(Debug, Clone)]
+pub struct ReadOptions {
+    /// Bytes of packed archives that may be held in memory.
+    pub unpack_limit: u64,
+    /// Where what does not fit is unpacked to.
+    pub temp_dir: PathBuf,
+    /// Read the heads of data directories too.
+    pub include_head: bool,
+}
+
+impl ReadOptions {
+    /// What may be unpacked into memory by a command that holds little else: a quarter of its limit.
+    pub fn new(memory_limit: u64, temp_dir: PathBuf) -> Self {
+        Self { unpack_limit: memory_limit / 4, temp_dir, include_head: false }
+    }
+
+    /// With what is left of the memory beside what is unpacked already.
+    fn beside(&self, unpacked: &[Unpacked]) -> Self {
+        let held: u64 = unpacked.iter().map(|unpacked| unpacked.memory_bytes).sum();
+        Self { unpack_limit: self.unpack_limit.saturating_sub(held), ..self.clone() }
+    }
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        Self::new(512 << 20, std::env::temp_dir())
+    }
+}
 
 /// A SOURCE that cannot be used at all.
 #[derive(Debug, thiserror::Error)]
@@ -37,11 +76,32 @@ pub enum DiscoverError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// A file where a folder is expected.
-    #[error("SOURCE {} is a file; give a block folder or a folder of blocks", path.display())]
-    NotAFolder {
+    /// A file that is no archive, or one that cannot be used.
+    #[error("cannot use SOURCE {}", path.display())]
+    Archive {
         /// The path given.
         path: PathBuf,
+        /// Why.
+        source: ArchiveError,
+    },
+    /// Standard input can be read once only.
+    #[error("SOURCE - is given twice, and standard input can be read once only")]
+    StandardInputTwice,
+    /// There is no room for the samples of a head.
+    #[error("cannot read the head of {location}")]
+    Head {
+        /// The data directory.
+        location: String,
+        /// Why.
+        source: BuildError,
+    },
+    /// What was built of a head cannot be read: an error of this program.
+    #[error("cannot open what was built of {location}; please report this")]
+    BuiltHead {
+        /// The data directory and which part of its head.
+        location: String,
+        /// Why.
+        source: Error,
     },
     /// A folder without blocks.
     #[error(
@@ -63,6 +123,8 @@ pub struct Found {
     pub location: String,
     /// Meta and index, opened.
     pub block: Block,
+    /// It was built from the head of a data directory.
+    pub is_head: bool,
 }
 
 /// What discovery gives.
@@ -72,6 +134,31 @@ pub struct Discovery {
     pub blocks: Vec<Found>,
     /// Everything else that was there.
     pub findings: Vec<Finding>,
+    /// What was unpacked of archives.
+    pub unpacked: Vec<Unpacked>,
+    /// What was read of heads.
+    pub heads: Heads,
+}
+
+/// The heads of data directories.
+#[derive(Debug, Default)]
+pub struct Heads {
+    /// What became of the samples of each.
+    pub accounts: Vec<HeadAccount>,
+    /// Bytes of their blocks that are held in memory.
+    pub memory_bytes: u64,
+    /// The newest metadata of series, where a server logged it.
+    pub metadata: Vec<(Labels, MetricMetadata)>,
+}
+
+/// SOURCE that stands for standard input.
+pub const STANDARD_INPUT: &str = "-";
+
+/// A folder in a tree that looks like a block.
+struct Place<'a> {
+    tree: &'a dyn Tree,
+    folder: PathBuf,
+    location: String,
 }
 
 /// A block that cannot be opened.
@@ -85,8 +172,22 @@ struct Unreadable {
 ///
 /// Only a readable block supersedes others; of those that are superseded nothing is looked at but `meta.json` and
 /// the ends of the index.
-pub fn discover(sources: &[PathBuf]) -> Result<Discovery, DiscoverError> {
-    let InSources { mut found, mut findings, mut broken } = find(sources)?;
+pub fn discover(sources: &[PathBuf], read: &ReadOptions) -> Result<Discovery, DiscoverError> {
+    choose(find(sources, read)?, read)
+}
+
+/// The same for the blocks of an archive that is open already.
+pub fn discover_in(mut archive: ArchiveTree, read: &ReadOptions) -> Result<Discovery, DiscoverError> {
+    let mut all = InSources { findings: archive.take_findings(), ..InSources::default() };
+    all.unpacked.extend(archive.unpacked().cloned());
+    let path = PathBuf::from(archive.location(Path::new("")));
+    find_in(Arc::new(archive), &path, read, &mut all)?;
+    choose(all, read)
+}
+
+/// Decides which of the blocks are read.
+fn choose(all: InSources, read: &ReadOptions) -> Result<Discovery, DiscoverError> {
+    let InSources { mut found, marked, mut findings, mut broken, unpacked, directories } = all;
     let mut checked = BTreeSet::new();
     let superseded = loop {
         let superseded = superseded(metas(&found));
@@ -99,7 +200,7 @@ pub fn discover(sources: &[PathBuf]) -> Result<Discovery, DiscoverError> {
             break superseded;
         }
         for (ulid, error) in unreadable {
-            if let Some(Found { location, block }) = found.remove(&ulid) {
+            if let Some(Found { location, block, .. }) = found.remove(&ulid) {
                 let finding = unreadable_block(location, &error_chain(&error));
                 broken.push(Unreadable { meta: Some(Box::new(block.meta().clone())), finding });
             }
@@ -107,7 +208,7 @@ pub fn discover(sources: &[PathBuf]) -> Result<Discovery, DiscoverError> {
     };
     findings.extend(broken.into_iter().map(|unreadable| unless_held_by(&found, unreadable)));
     let raw = raw_sources(metas(&found));
-    let mut blocks = Vec::new();
+    let (mut blocks, heads) = read_heads(&directories, &found, &read.beside(&unpacked), &mut findings)?;
     for (ulid, found) in found {
         if let Some(by) = superseded.get(&ulid) {
             let message = format!("superseded by block {by}, which holds its samples");
@@ -115,7 +216,7 @@ pub fn discover(sources: &[PathBuf]) -> Result<Discovery, DiscoverError> {
         } else if is_copy_of_raw(found.block.meta(), &raw) {
             let message = "downsampled, and the raw samples are there";
             findings.push(Finding::new(Severity::Skipped, "downsampled-block", found.location, message));
-        } else if is_marked_for_deletion(Path::new(&found.location)) {
+        } else if marked.contains(&ulid) {
             let message = "marked for deletion more than 24 hours ago";
             findings.push(Finding::new(Severity::Skipped, "marked-block", found.location, message));
         } else if is_empty(found.block.meta()) {
@@ -125,47 +226,147 @@ pub fn discover(sources: &[PathBuf]) -> Result<Discovery, DiscoverError> {
         }
     }
     blocks.sort_by_key(|found| (found.block.meta().min_time_ms, found.block.meta().ulid));
-    Ok(Discovery { blocks, findings })
+    Ok(Discovery { blocks, findings, unpacked, heads })
 }
 
 /// Every block of all `sources` that can be opened, whether it is read or not.
-pub fn every_block(sources: &[PathBuf]) -> Result<Discovery, DiscoverError> {
-    let InSources { found, mut findings, broken } = find(sources)?;
+pub fn every_block(sources: &[PathBuf], read: &ReadOptions) -> Result<Discovery, DiscoverError> {
+    let InSources { found, mut findings, broken, unpacked, directories, .. } = find(sources, read)?;
     findings.extend(broken.into_iter().map(|unreadable| unreadable.finding));
-    let mut blocks: Vec<Found> = found.into_values().collect();
+    let (mut blocks, heads) = read_heads(&directories, &found, &read.beside(&unpacked), &mut findings)?;
+    blocks.extend(found.into_values());
     blocks.sort_by_key(|found| (found.block.meta().min_time_ms, found.block.meta().ulid));
-    Ok(Discovery { blocks, findings })
+    Ok(Discovery { blocks, findings, unpacked, heads })
+}
+
+/// Reads the heads of data directories, each behind its own blocks.
+fn read_heads(
+    directories: &[DataDirectory],
+    found: &BTreeMap<Ulid, Found>,
+    read: &ReadOptions,
+    findings: &mut Vec<Finding>,
+) -> Result<(Vec<Found>, Heads), DiscoverError> {
+    let mut blocks: BTreeMap<Ulid, Found> = BTreeMap::new();
+    let mut heads = Heads::default();
+    for DataDirectory { tree, blocks: own } in directories {
+        let location = tree.location(Path::new(""));
+        if !read.include_head {
+            let message =
+                "the head of this data directory, its newest hours, is not read; --include-head reads it";
+            findings.push(Finding::new(Severity::Skipped, "head", location, message));
+            continue;
+        }
+        let metas = own.iter().filter_map(|ulid| found.get(ulid)).map(|found| found.block.meta());
+        let in_order = metas.filter(|meta| !meta.compaction.says_nothing_about_head());
+        let options = HeadOptions {
+            min_valid_time_ms: in_order.map(|meta| meta.max_time_ms).max().unwrap_or(i64::MIN),
+            temp_dir: &read.temp_dir,
+            budget_bytes: usize::try_from(read.unpack_limit / 2).unwrap_or(usize::MAX),
+        };
+        let head = read_head(&TreeFiles(Arc::clone(tree)), &options)
+            .map_err(|source| DiscoverError::Head { location: location.clone(), source })?;
+        findings.extend(head.findings);
+        heads.accounts.push(head.account);
+        heads.metadata.extend(head.metadata);
+        for (built, name) in [(head.in_order, "head"), (head.late, "head-out-of-order")] {
+            let Some(built) = built else { continue };
+            let location = format!("{location}/{name}");
+            if let Some(first) = blocks.get(&built.ulid) {
+                let message = format!("the same samples as {}, read once", first.location);
+                findings.push(Finding::new(Severity::Skipped, "repeated-block", location, message));
+                continue;
+            }
+            heads.memory_bytes += built.memory_bytes;
+            let block = Block::open(built.source)
+                .map_err(|source| DiscoverError::BuiltHead { location: location.clone(), source })?;
+            blocks.insert(built.ulid, Found { location, block, is_head: true });
+        }
+    }
+    Ok((blocks.into_values().collect(), heads))
 }
 
 /// All that lies in the sources.
+#[derive(Default)]
 struct InSources {
     found: BTreeMap<Ulid, Found>,
+    /// Those of them that are marked for deletion, for long enough.
+    marked: BTreeSet<Ulid>,
     findings: Vec<Finding>,
     broken: Vec<Unreadable>,
+    unpacked: Vec<Unpacked>,
+    directories: Vec<DataDirectory>,
 }
 
-fn find(sources: &[PathBuf]) -> Result<InSources, DiscoverError> {
-    let (mut found, mut findings, mut broken) = (BTreeMap::<Ulid, Found>::new(), Vec::new(), Vec::new());
-    for path in sources {
-        for folder in block_folders(path, &mut findings)? {
-            let location = folder.display().to_string();
-            let block = match open(&folder, &location) {
-                Ok(block) => block,
-                Err(unreadable) => {
-                    broken.push(unreadable);
-                    continue;
-                }
-            };
-            let ulid = block.meta().ulid;
-            if let Some(first) = found.get(&ulid) {
-                let message = format!("the same block as {}, read once", first.location);
-                findings.push(Finding::new(Severity::Skipped, "repeated-block", location, message));
-            } else {
-                found.insert(ulid, Found { location, block });
-            }
-        }
+/// A SOURCE that has a head beside its blocks.
+struct DataDirectory {
+    tree: Arc<dyn Tree>,
+    /// Its blocks, wherever they are read from.
+    blocks: Vec<Ulid>,
+}
+
+fn find(sources: &[PathBuf], read: &ReadOptions) -> Result<InSources, DiscoverError> {
+    let mut all = InSources::default();
+    if sources.iter().filter(|path| *path == Path::new(STANDARD_INPUT)).count() > 1 {
+        return Err(DiscoverError::StandardInputTwice);
     }
-    Ok(InSources { found, findings, broken })
+    for path in sources {
+        let tree = open_tree(path, read, &mut all)?;
+        find_in(tree, path, read, &mut all)?;
+    }
+    Ok(all)
+}
+
+/// Adds what `tree` holds, which was given as `path`.
+fn find_in(
+    tree: Arc<dyn Tree>,
+    path: &Path,
+    read: &ReadOptions,
+    all: &mut InSources,
+) -> Result<(), DiscoverError> {
+    let mut blocks = Vec::new();
+    for folder in block_folders(tree.as_ref(), path, read, &mut all.findings)? {
+        let place = Place { tree: tree.as_ref(), location: tree.location(&folder), folder };
+        let block = match open(&place) {
+            Ok(block) => block,
+            Err(unreadable) => {
+                all.broken.push(unreadable);
+                continue;
+            }
+        };
+        let ulid = block.meta().ulid;
+        blocks.push(ulid);
+        if let Some(first) = all.found.get(&ulid) {
+            let message = format!("the same block as {}, read once", first.location);
+            all.findings.push(Finding::new(Severity::Skipped, "repeated-block", place.location, message));
+            continue;
+        }
+        if is_marked_for_deletion(&place) {
+            all.marked.insert(ulid);
+        }
+        all.found.insert(ulid, Found { location: place.location, block, is_head: false });
+    }
+    if has_head(tree.as_ref()) {
+        all.directories.push(DataDirectory { tree, blocks });
+    }
+    Ok(())
+}
+
+/// The files that SOURCE `path` holds.
+fn open_tree(path: &Path, read: &ReadOptions, all: &mut InSources) -> Result<Arc<dyn Tree>, DiscoverError> {
+    let is_input = path == Path::new(STANDARD_INPUT);
+    let unreadable = |source| DiscoverError::Unreadable { path: path.to_owned(), source };
+    if !is_input && fs::metadata(path).map_err(unreadable)?.is_dir() {
+        return Ok(Arc::new(LocalTree::new(path)));
+    }
+    let read = read.beside(&all.unpacked);
+    let opened = match is_input {
+        true => ArchiveTree::read(&mut io::stdin().lock(), "standard input".to_owned(), &read),
+        false => ArchiveTree::open(path, &read),
+    };
+    let mut tree = opened.map_err(|source| DiscoverError::Archive { path: path.to_owned(), source })?;
+    all.findings.extend(tree.take_findings());
+    all.unpacked.extend(tree.unpacked().cloned());
+    Ok(Arc::new(tree))
 }
 
 /// Level-1 sources of the raw blocks, by external labels.
@@ -188,8 +389,10 @@ fn is_copy_of_raw(meta: &BlockMeta, raw: &BTreeMap<BTreeMap<String, String>, BTr
 }
 
 /// True when `deletion-mark.json` of Thanos, Mimir or Cortex has been there for longer than readers go on reading.
-fn is_marked_for_deletion(folder: &Path) -> bool {
-    let Ok(mark) = fs::read(folder.join("deletion-mark.json")) else { return false };
+fn is_marked_for_deletion(place: &Place<'_>) -> bool {
+    let Ok(mark) = place.tree.read(&place.folder.join("deletion-mark.json"), MARK_BYTES) else {
+        return false;
+    };
     let mark: serde_json::Value = serde_json::from_slice(&mark).unwrap_or_default();
     let marked_at = mark.get("deletion_time").and_then(serde_json::Value::as_u64).map(Duration::from_secs);
     let age = marked_at.and_then(|at| SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + at).ok());
@@ -204,97 +407,101 @@ fn is_empty(meta: &BlockMeta) -> bool {
         && meta.compaction.deletable
 }
 
-/// The folders that look like blocks below `path`, or `path` itself.
-fn block_folders(path: &Path, findings: &mut Vec<Finding>) -> Result<Vec<PathBuf>, DiscoverError> {
-    let unreadable = |source| DiscoverError::Unreadable { path: path.to_owned(), source };
-    if !fs::metadata(path).map_err(unreadable)?.is_dir() {
-        return Err(DiscoverError::NotAFolder { path: path.to_owned() });
+/// The folders that look like blocks in the root of `tree`, or the root itself. `path` is what SOURCE was given as.
+fn block_folders(
+    tree: &dyn Tree,
+    path: &Path,
+    read: &ReadOptions,
+    findings: &mut Vec<Finding>,
+) -> Result<Vec<PathBuf>, DiscoverError> {
+    if tree.has(Path::new("meta.json")) || tree.has(Path::new("index")) {
+        return Ok(vec![PathBuf::new()]);
     }
-    if path.join("meta.json").exists() || path.join("index").exists() {
-        return Ok(vec![path.to_owned()]);
-    }
+    let entries = tree.entries(Path::new(""));
+    let entries = entries.map_err(|source| DiscoverError::Unreadable { path: path.to_owned(), source })?;
     let mut folders = Vec::new();
     let (mut hints, mut foreign) = (Vec::new(), Vec::new());
-    for entry in fs::read_dir(path).map_err(unreadable)? {
-        let entry = entry.map_err(unreadable)?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if !entry.path().is_dir() {
-            if name.parse::<Ulid>().is_ok() && entry.path().is_symlink() {
+    for entry in entries {
+        let name = entry.name.to_string_lossy();
+        let mut tell = |severity, finding: &str, message: &str| {
+            findings.push(Finding::new(severity, finding, tree.location(&entry.name), message));
+        };
+        let is_block = name.parse::<Ulid>().is_ok();
+        if entry.kind != EntryKind::Folder {
+            if is_block && entry.kind == EntryKind::DeadLink {
                 let message =
                     "a link named as a block is, to a folder that is not there; mend it or remove it";
-                let place = entry.path().display().to_string();
-                findings.push(Finding::new(Severity::Broken, "unreadable-block", place, message));
+                tell(Severity::Broken, "unreadable-block", message);
             }
             continue;
         }
-        if name.parse::<Ulid>().is_ok() {
-            folders.push(entry.path());
+        if is_block {
+            folders.push(entry.name);
         } else if let Some((ulid, suffix)) = name.split_once('.')
             && ulid.parse::<Ulid>().is_ok()
         {
             let message = format!("unfinished or being deleted (`.{suffix}`)");
-            findings.push(Finding::new(
-                Severity::Skipped,
-                "temporary-block",
-                entry.path().display().to_string(),
-                message,
-            ));
-        } else if entry.path().join("meta.json").exists() {
-            findings.push(Finding::new(
-                Severity::Skipped,
-                "foreign-name",
-                entry.path().display().to_string(),
-                "a block in a folder whose name is no ULID; give it as a SOURCE of its own to read it",
-            ));
-            foreign.push(entry.path());
-        } else if holds_blocks(&entry.path()) {
-            hints.push(entry.path());
+            tell(Severity::Skipped, "temporary-block", &message);
+        } else if tree.has(&entry.name.join("meta.json")) {
+            let message =
+                "a block in a folder whose name is no ULID; give it as a SOURCE of its own to read it";
+            tell(Severity::Skipped, "foreign-name", message);
+            foreign.push(tree.location(&entry.name));
+        } else if holds_blocks(tree, &entry.name) {
+            hints.push(tree.location(&entry.name));
         }
     }
-    folders.sort();
-    if folders.is_empty() {
+    let has_head = has_head(tree);
+    if folders.is_empty() && !(has_head && read.include_head) {
         hints.append(&mut foreign);
         hints.sort();
-        let hint = hints.first().map(|hint| format!("; {} holds some", hint.display())).unwrap_or_default();
+        let hint = match (hints.first(), findings.iter().find(|finding| finding.name == "archive-cut")) {
+            (Some(hint), _) => format!("; {hint} holds some"),
+            (None, Some(cut)) => format!("; {}", cut.message),
+            (None, None) if has_head => "; it has a head, which --include-head reads".to_owned(),
+            (None, None) => String::new(),
+        };
         return Err(DiscoverError::NoBlock { path: path.to_owned(), hint });
     }
     for hint in hints {
         let message = "holds blocks of its own; give it as a SOURCE to read them";
-        findings.push(Finding::new(
-            Severity::Skipped,
-            "folder-of-blocks",
-            hint.display().to_string(),
-            message,
-        ));
+        findings.push(Finding::new(Severity::Skipped, "folder-of-blocks", hint, message));
     }
     Ok(folders)
 }
 
-/// True when `path`, or a folder in it, has an entry named by a ULID: a tenant, or `snapshots/<name>`.
-fn holds_blocks(path: &Path) -> bool {
-    let entries = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten();
-    let is_block = |name: std::ffi::OsString| name.to_string_lossy().parse::<Ulid>().is_ok();
-    entries(path).any(|entry| {
-        is_block(entry.file_name()) || entries(&entry.path()).any(|inner| is_block(inner.file_name()))
+/// True when `folder`, or a folder in it, has an entry named by a ULID: a tenant, or `snapshots/<name>`.
+fn holds_blocks(tree: &dyn Tree, folder: &Path) -> bool {
+    let entries = |folder: &Path| tree.entries(folder).unwrap_or_default();
+    let is_block = |name: &Path| name.to_string_lossy().parse::<Ulid>().is_ok();
+    entries(folder).into_iter().any(|entry| {
+        let inner = || entries(&folder.join(&entry.name));
+        is_block(&entry.name)
+            || entry.kind == EntryKind::Folder && inner().iter().any(|inner| is_block(&inner.name))
     })
 }
 
-fn open(folder: &Path, location: &str) -> Result<Block, Unreadable> {
-    let has_meta = folder.join("meta.json").exists();
-    if !has_meta {
-        let old = age(folder).is_none_or(|age| age >= PARTIAL_UPLOAD_AGE);
+fn open(place: &Place<'_>) -> Result<Block, Unreadable> {
+    let Place { tree, folder, location } = place;
+    let has_meta = tree.has(&folder.join("meta.json"));
+    let incomplete = tree.incomplete(folder);
+    if !has_meta && incomplete.is_none() {
+        let old = age(place).is_none_or(|age| age >= PARTIAL_UPLOAD_AGE);
         let (severity, tail) = match old {
             true => (Severity::Broken, "copy the block again, or remove what is left of it"),
             false => (Severity::Skipped, "it may still be uploading"),
         };
         let message = format!("no meta.json, so the block is incomplete; {tail}");
-        let finding = Finding::new(severity, "partial-block", location, message);
+        let finding = Finding::new(severity, "partial-block", location.clone(), message);
         return Err(Unreadable { meta: None, finding });
     }
     let unreadable = |meta, message: &str| Unreadable { meta, finding: unreadable_block(location, message) };
-    let source = LocalSource::open(folder).map_err(|error| unreadable(None, &error.to_string()))?;
-    let source = Arc::new(source) as Arc<dyn Source>;
-    let meta = read_meta(source.as_ref()).map_err(|error| unreadable(None, &error_chain(&error)))?;
+    let source = tree.block(folder).map_err(|error| unreadable(None, &error.to_string()))?;
+    let meta = read_meta(source.as_ref());
+    if let Some(why) = incomplete {
+        return Err(unreadable(meta.ok().map(Box::new), &why));
+    }
+    let meta = meta.map_err(|error| unreadable(None, &error_chain(&error)))?;
     Block::with_meta(source, meta.clone())
         .map_err(|error| unreadable(Some(Box::new(meta)), &error_chain(&error)))
 }
@@ -337,8 +544,10 @@ fn metas(found: &BTreeMap<Ulid, Found>) -> impl Iterator<Item = &BlockMeta> {
 }
 
 /// Time since the block was written, by the ULID in its folder's name.
-fn age(folder: &Path) -> Option<Duration> {
-    let ulid: Ulid = folder.file_name()?.to_str()?.parse().ok()?;
+fn age(place: &Place<'_>) -> Option<Duration> {
+    // A SOURCE that is the block itself has the name in its location.
+    let name = place.folder.file_name().or_else(|| Path::new(&place.location).file_name())?;
+    let ulid: Ulid = name.to_str()?.parse().ok()?;
     let written = SystemTime::UNIX_EPOCH + Duration::from_millis(ulid.timestamp_ms());
     SystemTime::now().duration_since(written).ok()
 }

@@ -15,11 +15,14 @@ use std::sync::atomic::AtomicBool;
 use serde::{Deserialize, Serialize};
 
 use crate::convert::{
-    ConvertError, Planned, Published, RunOptions, UnitsWork, block_records, dest_plan, plan_units, publish,
-    refuse_broken, report, run_units, slices_in_flight, units_by_name,
+    ConvertError, Planned, Published, RunOptions, UnitsWork, block_records, dest_plan, known_metadata,
+    plan_units, publish, refuse_broken, report, run_units, slices_in_flight, units_by_name,
 };
 use crate::dest::{BlockRecord, Dest, DestPlan, Opened};
+use crate::discover::ReadOptions;
 use crate::finding::Findings;
+use crate::head::account::HeadAccount;
+use crate::metadata::Metadata;
 use crate::options::ConvertOptions;
 use crate::pipeline::Progress;
 use crate::plan::{Ledger, Unit};
@@ -39,6 +42,9 @@ pub struct PlanHeader {
     pub findings: Findings,
     /// What each level-1 source is known to cover.
     pub ledger: Ledger,
+    /// What was read of heads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub heads: Vec<HeadAccount>,
 }
 
 /// A plan, or some lines of one.
@@ -131,14 +137,25 @@ pub struct DryRun {
 }
 
 /// Plans without touching DEST.
-pub fn dry_run(sources: &[PathBuf], root: &Path, options: &ConvertOptions) -> Result<DryRun, ConvertError> {
+pub fn dry_run(
+    sources: &[PathBuf],
+    read: &ReadOptions,
+    root: &Path,
+    options: &ConvertOptions,
+) -> Result<DryRun, ConvertError> {
     Encoder::new(options.output.clone())?;
+    let mut noted = Findings::default();
+    let given = Metadata::read(&options.metadata, &mut noted)?;
     let (known, manifest) = Dest::peek(root, Some(options))?;
+    let metadata = known_metadata(root, given, &mut noted)?;
     let (ledger, before) = manifest.map(|manifest| (manifest.ledger, manifest.units)).unwrap_or_default();
-    let planned = plan_units(sources, options, known.as_ref(), ledger)?;
+    let mut planned = plan_units(sources, read, options, known.as_ref(), ledger, metadata)?;
+    planned.findings.append(noted);
     let fingerprints: BTreeMap<&str, &str> =
         before.iter().map(|unit| (unit.unit.as_str(), unit.fingerprint.as_str())).collect();
-    let is_done = |unit: &&Unit| fingerprints.get(unit.unit.as_str()) == Some(&unit.fingerprint.as_str());
+    let is_done = |unit: &&Unit| {
+        !unit.reads_head && fingerprints.get(unit.unit.as_str()) == Some(&unit.fingerprint.as_str())
+    };
     let done = planned.units.iter().filter(is_done).count();
     let dest = known.unwrap_or_else(|| dest_plan(&planned, options));
     Ok(DryRun { dest, planned, done })
@@ -147,15 +164,23 @@ pub fn dry_run(sources: &[PathBuf], root: &Path, options: &ConvertOptions) -> Re
 /// Plans, and records options and shard bounds in DEST.
 pub fn plan(
     sources: &[PathBuf],
+    read: &ReadOptions,
     root: &Path,
     options: &ConvertOptions,
 ) -> Result<(PlanHeader, Planned), ConvertError> {
     Encoder::new(options.output.clone())?;
+    let mut noted = Findings::default();
+    let given = Metadata::read(&options.metadata, &mut noted)?;
     let Opened { dest, plan: known, manifest } = Dest::open(root, options)?;
+    let metadata = known_metadata(root, given, &mut noted)?;
     let ledger = manifest.map(|manifest| manifest.ledger).unwrap_or_default();
-    let planned = plan_units(sources, options, known.as_ref(), ledger)?;
+    let mut planned = plan_units(sources, read, options, known.as_ref(), ledger, metadata)?;
+    planned.findings.append(noted);
     if known.is_none() {
         dest.write_plan(&dest_plan(&planned, options))?;
+    }
+    if !options.metadata.is_empty() {
+        dest.write_metadata(&planned.metadata)?;
     }
     let header = PlanHeader {
         plan_format: FORMAT_VERSION.to_owned(),
@@ -163,6 +188,7 @@ pub fn plan(
         blocks: block_records(&planned.blocks),
         findings: planned.findings.clone(),
         ledger: planned.ledger.clone(),
+        heads: planned.heads.accounts.clone(),
     };
     Ok((header, planned))
 }
@@ -176,13 +202,14 @@ pub fn convert_units(
     progress: &Progress,
     stop: &AtomicBool,
 ) -> Result<Report, ConvertError> {
-    let slices_in_flight = slices_in_flight(run)?;
+    slices_in_flight(run, 0)?;
     let Opened { dest, plan, manifest } = Dest::join(root)?;
     let plan = plan.ok_or_else(|| crate::dest::DestError::NoPlan { path: root.to_owned() })?;
     let options = plan.options.clone();
     let encoder = Encoder::new(options.output.clone())?;
     let ledger = manifest.map(|manifest| manifest.ledger).unwrap_or_default();
-    let planned = plan_units(sources, &options, Some(&plan), ledger)?;
+    let planned = plan_units(sources, &run.read(), &options, Some(&plan), ledger, Dest::metadata(root)?)?;
+    let slices_in_flight = slices_in_flight(run, planned.held_bytes())?;
     if run.strict {
         refuse_broken(&planned.blocks, &planned.findings)?;
     }
@@ -239,6 +266,7 @@ pub fn commit(root: &Path, plan: PlanFile) -> Result<Report, ConvertError> {
     // Workers may have converted their units at different times, from different blocks of the same content.
     let scope = Scope { reads_all, all_units: false };
     let report = Report::new(&of_plan, header.blocks, header.findings, counts, scope);
+    let report = report.with_heads(header.heads);
     let published = Published { options, shard_bounds: dest_plan.shard_bounds, ledger: header.ledger };
     publish(&dest, &encoder, published, &report, all)?;
     Ok(report)

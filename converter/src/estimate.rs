@@ -3,7 +3,8 @@
 //! Rows come from the counts in `meta.json`, bytes of labels from a sample of series. BigQuery bills logical bytes:
 //! 8 for a number or a timestamp, 2 and its UTF-8 for a string, 0 for null. So a row of the star layout with a metric
 //! name of 30 bytes has 8 (time) + 8 (value) + 8 (series_id) + 32 (metric) = 56; each label column adds 2 and its
-//! value, the flat layout 2 and the labels as JSON.
+//! value, the flat layout 2 and the labels as JSON. How many buckets histograms have no `meta.json` says: a common number
+//! is taken.
 
 use serde::Serialize;
 use tsdb_reader::Labels;
@@ -21,14 +22,20 @@ use crate::text::json;
 const SAMPLED_SERIES: usize = 2000;
 /// A time, a value, a series id.
 const NUMBERS_BYTES: f64 = 24.0;
+/// Buckets of a native histogram, as many have.
+const BUCKETS: u64 = 40;
+/// Lower bound, upper bound and count of a bucket.
+const BUCKET_BYTES: u64 = 24;
 /// What a string takes besides its text.
 const STRING_BYTES: f64 = 2.0;
 
 /// What a conversion will write, about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Estimate {
-    /// Rows of the samples table.
+    /// Rows of the samples and histograms tables.
     pub rows: u64,
+    /// Those of the histograms table, as far as `meta.json` tells: since Prometheus 3.6. Part of `rows`.
+    pub histogram_rows: u64,
     /// Bytes of its files.
     pub size_bytes: u64,
     /// Bytes that a query over all columns and rows of it is billed.
@@ -38,16 +45,28 @@ pub struct Estimate {
 /// Estimates what the units of `planned` will write.
 pub fn estimate(planned: &Planned, options: &ConvertOptions) -> Estimate {
     let rows: u64 = planned.units.iter().map(|unit| unit.weight).sum();
-    let mut labels_bytes = Mean::default();
+    let (mut labels_bytes, mut histograms) = (Mean::default(), Mean::default());
     for block in &planned.blocks {
-        let weight = block.block.meta().stats.num_samples.max(1);
+        let stats = &block.block.meta().stats;
+        let weight = stats.num_samples.max(1);
         labels_bytes.add(labels_per_row(block, options), weight);
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        histograms.add((stats.num_histogram_samples as f64 / weight as f64).min(1.0), weight);
     }
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-    let logical = rows as f64 * (NUMBERS_BYTES + labels_bytes.mean());
+    let (logical, histogram_rows) =
+        (rows as f64 * (NUMBERS_BYTES + labels_bytes.mean()), rows as f64 * histograms.mean());
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and an estimate")]
-    let bigquery_logical_bytes = logical as u64;
-    Estimate { rows, size_bytes: rows.saturating_mul(bytes_per_sample(options)), bigquery_logical_bytes }
+    let (logical, histogram_rows) = (logical as u64, histogram_rows as u64);
+    let buckets = histogram_rows.saturating_mul(BUCKETS);
+    // A bucket is stored in about half of what a sample is.
+    let samples = rows.saturating_add(buckets / 2);
+    Estimate {
+        rows,
+        histogram_rows,
+        size_bytes: samples.saturating_mul(bytes_per_sample(options)),
+        bigquery_logical_bytes: logical.saturating_add(buckets.saturating_mul(BUCKET_BYTES)),
+    }
 }
 
 /// Logical bytes of metric and labels in a row, by some series of the block, evenly spread.

@@ -12,9 +12,10 @@ use tsdb_reader::index::Series;
 use tsdb_reader::source::BlockFile;
 use tsdb_reader::{Block, Encoding, Error};
 
+use crate::archive::Unpacked;
 use crate::blocks::OpenBlock;
 use crate::convert::{ConvertError, open_blocks, parse_selectors};
-use crate::discover::discover;
+use crate::discover::{ReadOptions, discover};
 use crate::error::error_chain;
 use crate::finding::{Finding, Findings, Severity};
 use crate::options::ConvertOptions;
@@ -125,6 +126,9 @@ pub struct Inspection {
     pub labels: u64,
     /// Labels with the most values, of whole blocks whatever is selected.
     pub top_labels: Vec<LabelInfo>,
+    /// What was unpacked of archives.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unpacked: Vec<Unpacked>,
     /// What could not be read, and blocks that are not.
     pub findings: Findings,
 }
@@ -134,6 +138,8 @@ pub struct Inspection {
 pub struct InspectOptions {
     /// Blocks, or folders of blocks.
     pub sources: Vec<PathBuf>,
+    /// How they are read.
+    pub read: ReadOptions,
     /// Series selectors, ORed; all series without any.
     pub selectors: Vec<String>,
     /// Metrics and labels to keep.
@@ -143,7 +149,7 @@ pub struct InspectOptions {
 /// Looks at the blocks of `options`.
 pub fn inspect(options: &InspectOptions) -> Result<Inspection, ConvertError> {
     let selectors = parse_selectors(&options.selectors)?;
-    let discovery = discover(&options.sources)?;
+    let discovery = discover(&options.sources, &options.read)?;
     let mut findings = Findings::default();
     for finding in discovery.findings {
         findings.push(finding);
@@ -175,6 +181,7 @@ pub fn inspect(options: &InspectOptions) -> Result<Inspection, ConvertError> {
         top_by_bytes,
         labels,
         top_labels,
+        unpacked: discovery.unpacked,
         findings,
     })
 }

@@ -3,9 +3,13 @@
 //! One way: blocks are planned into units, the series of a unit are merged into [`rows::SampleRows`], and a sink
 //! writes those. No Arrow type before `batch`, no Parquet or JSON before `sink`, no threads outside `pipeline`.
 
+pub mod anatomy;
+pub mod archive;
 pub mod batch;
 pub mod bigquery;
 pub mod blocks;
+pub mod build;
+pub mod classic;
 pub mod columns;
 pub mod convert;
 pub mod dest;
@@ -15,9 +19,11 @@ pub mod dump;
 pub mod error;
 pub mod estimate;
 pub mod finding;
+pub mod head;
 pub mod identities;
 pub mod inspect;
 pub mod merge;
+pub mod metadata;
 pub mod options;
 pub mod order;
 pub mod pipeline;
@@ -32,5 +38,6 @@ pub mod sort;
 pub mod tally;
 pub mod text;
 pub mod time;
+pub mod tree;
 pub mod unit;
 pub mod verify;

@@ -4,21 +4,26 @@
 //! block A  ├─chunk─┤├─chunk─┤                 disjoint chunks are decoded straight into the rows;
 //! block B              ├─chunk─┤├─chunk─┤     a series with overlaps is decoded, sorted and freed of duplicates
 //! ```
-//! One sample per timestamp is kept: a value beats a stale marker, then the newest block wins. Every sample that
-//! a chunk's header promises ends in a row or in a term of the [`Tally`].
+//! One sample per timestamp is kept, whether float or histogram: a value beats a stale marker, then the newest block
+//! wins, then a histogram. Every sample that a chunk's header promises ends in a row or in a term of the [`Tally`].
+//! Histograms are chosen first and handed out after, so that those of a series need not be in memory together.
+
+mod histograms;
 
 use tsdb_reader::chunks::{Chunk, Encoding};
 use tsdb_reader::index::ChunkMeta;
-use tsdb_reader::samples::{FloatColumns, FloatDecoder, is_stale_nan};
+use tsdb_reader::samples::{FloatColumns, FloatDecoder, HistogramColumns, is_stale_nan};
 use tsdb_reader::tombstones::Interval;
-use tsdb_reader::{DecodeErrorKind, Error};
+use tsdb_reader::{DecodeError, DecodeErrorKind, Error};
 
-use crate::blocks::OpenBlock;
+use crate::blocks::{OpenBlock, SliceBlocks};
 use crate::error::error_chain;
 use crate::finding::{Finding, Findings, Severity};
+use crate::rows::SeriesHistograms;
 use crate::series::Member;
 use crate::tally::{Loss, Tally};
 use crate::time::TimeBounds;
+use histograms::{ChosenHistograms, digest};
 
 /// What of a series is wanted.
 #[derive(Debug, Clone, Copy)]
@@ -31,30 +36,58 @@ pub struct Wanted {
     pub writable: TimeBounds,
     /// Leave stale markers out.
     pub drop_stale: bool,
+    /// Write native histograms as rows of their own; without it they are merged and counted, no more.
+    pub nested: bool,
 }
 
 /// Merges series by series; keeps its buffers between them.
 #[derive(Debug)]
 pub struct Merger<'a> {
-    blocks: &'a [OpenBlock],
+    blocks: SliceBlocks<'a>,
     wanted: Wanted,
     decoder: FloatDecoder,
     reads: Vec<Result<Chunk, Error>>,
     scratch: FloatColumns,
     candidates: Vec<Candidate>,
+    histograms: ChosenHistograms,
     /// Samples by the headers of the chunks owned, by position of the block.
     read_by_block: Vec<u64>,
     tally: Tally,
     findings: Findings,
 }
 
+/// The rows of a series.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Appended {
+    /// Float samples, appended already.
+    pub samples: usize,
+    /// Histograms, for [`Merger::append_histograms`].
+    pub histograms: SeriesHistograms,
+}
+
+impl Appended {
+    /// Rows of all kinds.
+    pub fn rows(&self) -> u64 {
+        self.samples as u64 + self.histograms.count
+    }
+}
+
 /// A sample with what decides between it and others of the same time.
 #[derive(Debug, Clone, Copy)]
 struct Candidate {
     time_ms: i64,
-    value: f64,
+    /// Bits of a value, or what stands for a histogram: equal for equal ones.
+    bits: u64,
+    /// Of a value; of a histogram it stays in its chunk.
     start_time_ms: i64,
     rank: u32,
+    /// Position of its chunk among the parts.
+    part: u32,
+    /// Position in its chunk, of a histogram.
+    row: u32,
+    is_histogram: bool,
+    is_classic: bool,
+    is_stale: bool,
     /// Of a chunk that ends in an error: padding bits before it may have passed for samples.
     doubtful: bool,
 }
@@ -69,6 +102,8 @@ struct Terms {
     stale_dropped: u64,
     out_of_range: u64,
     outside_block: u64,
+    /// Of the rows, those of classic series that stand for native histograms.
+    classic: u64,
 }
 
 /// A chunk with what decides about its samples.
@@ -77,11 +112,30 @@ struct Part<'a> {
     meta: &'a ChunkMeta,
     deleted: &'a [Interval],
     chunk: &'a Chunk,
+    /// Position of the member it is of, and its own among the member's chunks.
+    place: (usize, usize),
+    /// Of a classic series that stands for native histograms.
+    is_classic: bool,
+}
+
+impl Part<'_> {
+    fn holds_histograms(&self) -> bool {
+        self.chunk.encoding().holds_histograms()
+    }
+}
+
+/// A part with what its samples are asked by.
+struct Judge<'p> {
+    part: &'p Part<'p>,
+    owns: bool,
+    /// The partitions that the chunk overlaps.
+    planned: &'p [TimeBounds],
 }
 
 impl<'a> Merger<'a> {
     /// A merger over `blocks`.
-    pub fn new(blocks: &'a [OpenBlock], wanted: Wanted) -> Self {
+    pub fn new(blocks: impl Into<SliceBlocks<'a>>, wanted: Wanted) -> Self {
+        let blocks = blocks.into();
         Self {
             blocks,
             wanted,
@@ -89,7 +143,8 @@ impl<'a> Merger<'a> {
             reads: Vec::new(),
             scratch: FloatColumns::default(),
             candidates: Vec::new(),
-            read_by_block: vec![0; blocks.len()],
+            histograms: ChosenHistograms::default(),
+            read_by_block: vec![0; blocks.of_run().len()],
             tally: Tally::default(),
             findings: Findings::default(),
         }
@@ -97,14 +152,18 @@ impl<'a> Merger<'a> {
 
     /// What became of the samples of all series so far, and what could not be read.
     pub fn finish(mut self) -> (Tally, Findings) {
-        for (block, &read) in self.blocks.iter().zip(&self.read_by_block).filter(|&(_, &read)| read > 0) {
+        for (block, &read) in
+            self.blocks.of_run().iter().zip(&self.read_by_block).filter(|&(_, &read)| read > 0)
+        {
             self.tally.read_by_block.insert(block.ulid().to_string(), read);
         }
         (self.tally, self.findings)
     }
 
-    /// Appends the samples of a series to `columns`, in time order; returns how many.
-    pub fn append(&mut self, members: &[Member], columns: &mut FloatColumns) -> usize {
+    /// Appends the float samples of a series to `columns`, in time order; returns how many, and how many histograms
+    /// [`Merger::append_histograms`] has for the asking.
+    pub fn append(&mut self, members: &[Member], columns: &mut FloatColumns) -> Appended {
+        self.histograms.clear();
         let start = columns.len();
         self.reads.clear();
         for member in members {
@@ -118,7 +177,11 @@ impl<'a> Merger<'a> {
         // Chunks of one block ascend; with several blocks they may interleave without overlapping.
         let mut in_time: Vec<&Part<'_>> = parts.iter().collect();
         in_time.sort_by_key(|part| part.meta.min_time_ms);
-        let terms = if self.append_inside(&in_time, columns) {
+        let classic = parts.iter().filter(|part| part.is_classic).count();
+        let is_mixed = classic > 0 && classic < parts.len();
+        let mut terms = if is_mixed || parts.iter().any(Part::holds_histograms) {
+            self.append_merged(&parts, columns)
+        } else if self.append_inside(&in_time, columns) {
             Terms::default()
         } else {
             truncate(columns, start);
@@ -127,9 +190,34 @@ impl<'a> Merger<'a> {
                 self.append_merged(&parts, columns)
             })
         };
-        self.enter(terms, columns.len() - start);
+        let mut appended = Appended { samples: columns.len() - start, histograms: self.histograms.extent() };
+        if classic > 0 && !is_mixed {
+            terms.classic = appended.rows();
+        }
+        if !self.wanted.nested {
+            self.tally.unrolled += std::mem::take(&mut appended.histograms).count;
+            self.histograms.clear();
+        }
+        self.enter(terms, appended);
         self.reads = reads;
-        columns.len() - start
+        appended
+    }
+
+    /// Appends the histograms of the series that was appended last, in time order, until `columns` hold about
+    /// `buckets`. True when there are more of them; what they do not ask for is gone with the next series.
+    pub fn append_histograms(&mut self, columns: &mut HistogramColumns, buckets: usize) -> bool {
+        self.histograms.append_to(columns, buckets)
+    }
+
+    /// Native histograms counted as written in classic series.
+    pub fn unrolled(&self) -> u64 {
+        self.tally.unrolled
+    }
+
+    /// Counts `histograms` as lost that were counted as written in classic series: there are none of them.
+    pub fn lose_unrolled(&mut self, histograms: u64) {
+        self.tally.unrolled = self.tally.unrolled.saturating_sub(histograms);
+        self.tally.lose(Loss::NamelessHistogram, histograms);
     }
 
     /// The chunks that can be decoded, each counted once by the unit that owns it.
@@ -139,14 +227,16 @@ impl<'a> Merger<'a> {
     {
         let mut parts = Vec::with_capacity(reads.len());
         let mut reads = reads.iter();
-        for member in members {
+        for (member_at, member) in members.iter().enumerate() {
             let Some(block) = self.blocks.get(member.block) else { continue };
             let deleted = block.tombstones.intervals(member.series_ref);
-            for (meta, read) in member.chunks.iter().zip(reads.by_ref()) {
+            for ((at, meta), read) in member.chunks.iter().enumerate().zip(reads.by_ref()) {
                 match read {
                     Ok(chunk) => {
                         if self.count_header(member.block, block, meta, chunk) {
-                            parts.push(Part { block, meta, deleted, chunk });
+                            let place = (member_at, at);
+                            let is_classic = self.blocks.is_own(member.block);
+                            parts.push(Part { block, meta, deleted, chunk, place, is_classic });
                         }
                     }
                     Err(error) if self.owns(block, meta) => {
@@ -167,6 +257,9 @@ impl<'a> Merger<'a> {
 
     /// Counts what the header promises; true when the chunk is to be decoded.
     fn count_header(&mut self, at: usize, block: &OpenBlock, meta: &ChunkMeta, chunk: &Chunk) -> bool {
+        if self.blocks.is_own(at) {
+            return true; // The histograms it comes from are counted.
+        }
         let owns = self.owns(block, meta);
         let count = match chunk.num_samples() {
             Ok(count) => u64::from(count),
@@ -201,13 +294,17 @@ impl<'a> Merger<'a> {
     fn decode(&mut self, part: &Part<'_>, columns: &mut FloatColumns) -> bool {
         let start = columns.len();
         let Err(error) = part.chunk.append_to(columns) else { return true };
+        self.lose_rest(part, columns.len() - start, error);
+        false
+    }
+
+    /// Counts as lost what `part` promises beyond the samples decoded before an error.
+    fn lose_rest(&mut self, part: &Part<'_>, decoded: usize, error: DecodeError) {
         if self.owns(part.block, part.meta) {
-            let decoded = (columns.len() - start) as u64;
             let promised = part.chunk.num_samples().map_or(0, u64::from);
-            self.tally.lose(Loss::UndecodableChunk, promised.saturating_sub(decoded));
+            self.tally.lose(Loss::UndecodableChunk, promised.saturating_sub(decoded as u64));
             self.broken(part.block, &error.in_file(part.chunk.file()));
         }
-        false
     }
 
     /// The usual case, at full speed: sound chunks inside the unit, one after the other, nothing of them deleted.
@@ -270,7 +367,11 @@ impl<'a> Merger<'a> {
         let mut candidates = std::mem::take(&mut self.candidates);
         let mut scratch = std::mem::take(&mut self.scratch);
         candidates.clear();
-        for part in parts {
+        for (part, at) in parts.iter().zip(0..) {
+            if part.holds_histograms() {
+                self.add_histograms(part, at, &mut candidates, &mut terms);
+                continue;
+            }
             scratch.clear();
             let doubtful = !self.decode(part, &mut scratch);
             self.filter(part, &mut scratch, 0, &mut terms);
@@ -278,22 +379,44 @@ impl<'a> Merger<'a> {
             for ((&time_ms, &value), start_time_ms) in
                 scratch.times_ms.iter().zip(&scratch.values).zip(starts)
             {
-                let rank = part.block.rank;
-                candidates.push(Candidate { time_ms, value, start_time_ms, rank, doubtful });
+                candidates.push(Candidate {
+                    time_ms,
+                    bits: value.to_bits(),
+                    start_time_ms,
+                    rank: part.block.rank,
+                    part: at,
+                    row: 0,
+                    is_histogram: false,
+                    is_classic: part.is_classic,
+                    is_stale: is_stale_nan(value),
+                    doubtful,
+                });
             }
         }
-        // Of equal times the one to keep comes first; equal ones keep the order of the index.
-        candidates
-            .sort_by_key(|at| (at.time_ms, at.doubtful, is_stale_nan(at.value), std::cmp::Reverse(at.rank)));
+        // Of equal times the one to keep comes first; equal ones keep the order of the index. What is stored goes
+        // before what stands for something else.
+        candidates.sort_by_key(|at| {
+            let by_age = std::cmp::Reverse(at.rank);
+            (at.time_ms, at.doubtful, at.is_classic, at.is_stale, by_age, !at.is_histogram)
+        });
         let mut kept: Option<Candidate> = None;
         for candidate in &candidates {
             match kept {
+                Some(kept) if kept.time_ms == candidate.time_ms && candidate.is_classic => {
+                    self.tally.duplicate_classic += 1;
+                }
                 Some(kept) if kept.time_ms == candidate.time_ms => {
                     self.tally.duplicates += 1;
-                    self.tally.conflicts += u64::from(kept.value.to_bits() != candidate.value.to_bits());
+                    self.tally.conflicts += u64::from(kept.bits != candidate.bits);
                 }
                 _ => {
-                    push(columns, candidate);
+                    terms.classic += u64::from(candidate.is_classic);
+                    if candidate.is_histogram {
+                        let follows = kept.is_some_and(|kept| self.follows(parts, &kept, candidate));
+                        self.histograms.choose(candidate, follows);
+                    } else {
+                        push(columns, candidate);
+                    }
                     kept = Some(*candidate);
                 }
             }
@@ -302,40 +425,103 @@ impl<'a> Merger<'a> {
         terms
     }
 
+    /// Adds the histograms of `part`, which is number `at`, that belong to this unit and are not deleted.
+    fn add_histograms(
+        &mut self,
+        part: &Part<'_>,
+        at: u32,
+        candidates: &mut Vec<Candidate>,
+        terms: &mut Terms,
+    ) {
+        let (columns, error) = self.histograms.decode(at, part.chunk);
+        let doubtful = error.is_some();
+        if let Some(error) = error {
+            self.lose_rest(part, columns.len(), error);
+        }
+        let judge = self.judge(part);
+        for row in (0..columns.len()).map_while(|row| columns.row(row)).zip(0..) {
+            let (histogram, row) = row;
+            let is_stale = histogram.is_stale();
+            if self.keeps(&judge, histogram.timestamp_ms, is_stale, terms) {
+                candidates.push(Candidate {
+                    time_ms: histogram.timestamp_ms,
+                    bits: digest(&histogram),
+                    start_time_ms: 0,
+                    rank: part.block.rank,
+                    part: at,
+                    row,
+                    is_histogram: true,
+                    is_classic: false,
+                    is_stale,
+                    doubtful,
+                });
+            }
+        }
+        self.histograms.hold(at, columns);
+    }
+
+    /// True when nothing stood between histogram `candidate` and `kept`, the sample kept before it, when the block
+    /// was written: then what the block says of resets between the two is true of the rows as well.
+    fn follows(&self, parts: &[Part<'_>], kept: &Candidate, candidate: &Candidate) -> bool {
+        if kept.part == candidate.part {
+            return kept.row.checked_add(1) == Some(candidate.row);
+        }
+        let place = |at: &Candidate| {
+            let part = parts.get(usize::try_from(at.part).ok()?)?;
+            Some(part.place)
+        };
+        let (Some((member, chunk)), Some((next_member, next_chunk))) = (place(kept), place(candidate)) else {
+            return false;
+        };
+        let is_last = kept.is_histogram && !kept.doubtful && self.histograms.is_last(kept.part, kept.row);
+        is_last && candidate.row == 0 && member == next_member && chunk + 1 == next_chunk
+    }
+
+    fn judge<'p>(&self, part: &'p Part<'p>) -> Judge<'p> {
+        let planned = part.block.planned.get(part.block.planned_for(part.meta)).unwrap_or_default();
+        Judge { part, owns: self.owns(part.block, part.meta), planned }
+    }
+
+    /// True for a sample of this unit that is not deleted; counts any other.
+    fn keeps(&self, judge: &Judge<'_>, time_ms: i64, is_stale: bool, terms: &mut Terms) -> bool {
+        if !self.wanted.bounds.contains(time_ms) {
+            if !judge.owns {
+                return false; // Its owner counts it.
+            }
+            *(if judge.planned.iter().any(|bounds| bounds.contains(time_ms)) {
+                &mut terms.handed_over
+            } else if !self.wanted.asked.contains(time_ms) {
+                &mut terms.outside_time_range
+            } else if !self.wanted.writable.contains(time_ms) {
+                &mut terms.out_of_range
+            } else {
+                &mut terms.outside_block
+            }) += 1;
+            return false;
+        }
+        terms.taken_over += u64::from(!judge.owns);
+        // Intervals are merged and ascend.
+        let deleted = judge.part.deleted;
+        let next = deleted.partition_point(|gone| gone.max_time_ms < time_ms);
+        if deleted.get(next).is_some_and(|gone| gone.min_time_ms <= time_ms) {
+            terms.tombstoned += 1;
+            return false;
+        }
+        let dropped = self.wanted.drop_stale && is_stale;
+        terms.stale_dropped += u64::from(dropped);
+        !dropped
+    }
+
     /// Keeps, from row `start` on, the samples of this unit that are not deleted; counts the others.
     fn filter(&self, part: &Part<'_>, columns: &mut FloatColumns, start: usize, terms: &mut Terms) {
-        let owns = self.owns(part.block, part.meta);
-        let overlapped = part.block.planned_for(part.meta);
-        let planned = part.block.planned.get(overlapped).unwrap_or_default();
+        let judge = self.judge(part);
         let mut to = start;
         for from in start..columns.len() {
             let (Some(&time_ms), Some(&value)) = (columns.times_ms.get(from), columns.values.get(from))
             else {
                 break;
             };
-            if !self.wanted.bounds.contains(time_ms) {
-                if !owns {
-                    continue; // Its owner counts it.
-                }
-                *(if planned.iter().any(|bounds| bounds.contains(time_ms)) {
-                    &mut terms.handed_over
-                } else if !self.wanted.asked.contains(time_ms) {
-                    &mut terms.outside_time_range
-                } else if !self.wanted.writable.contains(time_ms) {
-                    &mut terms.out_of_range
-                } else {
-                    &mut terms.outside_block
-                }) += 1;
-                continue;
-            }
-            terms.taken_over += u64::from(!owns);
-            // Intervals are merged and ascend.
-            let next = part.deleted.partition_point(|gone| gone.max_time_ms < time_ms);
-            if part.deleted.get(next).is_some_and(|gone| gone.min_time_ms <= time_ms) {
-                terms.tombstoned += 1;
-            } else if self.wanted.drop_stale && is_stale_nan(value) {
-                terms.stale_dropped += 1;
-            } else {
+            if self.keeps(&judge, time_ms, is_stale_nan(value), terms) {
                 move_row(columns, from, to);
                 to += 1;
             }
@@ -343,7 +529,7 @@ impl<'a> Merger<'a> {
         truncate(columns, to);
     }
 
-    fn enter(&mut self, terms: Terms, rows: usize) {
+    fn enter(&mut self, terms: Terms, appended: Appended) {
         let tally = &mut self.tally;
         tally.taken_over += terms.taken_over;
         tally.handed_over += terms.handed_over;
@@ -352,19 +538,22 @@ impl<'a> Merger<'a> {
         tally.stale_dropped += terms.stale_dropped;
         tally.lose(Loss::TimestampOutOfRange, terms.out_of_range);
         tally.lose(Loss::OutsideBlockRange, terms.outside_block);
-        tally.written += rows as u64;
-        tally.series += u64::from(rows > 0);
+        tally.written += appended.rows() - terms.classic;
+        tally.written_histograms += appended.histograms.count;
+        tally.written_classic += terms.classic;
+        tally.series += u64::from(appended.rows() > 0);
     }
 }
 
 /// The loss that an encoding without a decoder is.
 fn unsupported(encoding: Encoding) -> Option<Loss> {
     match encoding {
-        Encoding::Xor | Encoding::Xor2 => None,
-        Encoding::Histogram => Some(Loss::EncodingHistogram),
-        Encoding::FloatHistogram => Some(Loss::EncodingFloatHistogram),
-        Encoding::HistogramSt => Some(Loss::EncodingHistogramSt),
-        Encoding::FloatHistogramSt => Some(Loss::EncodingFloatHistogramSt),
+        Encoding::Xor
+        | Encoding::Xor2
+        | Encoding::Histogram
+        | Encoding::FloatHistogram
+        | Encoding::HistogramSt
+        | Encoding::FloatHistogramSt => None,
         Encoding::Aggregate => Some(Loss::EncodingAggregate),
         _ => Some(Loss::EncodingUnknown),
     }
@@ -391,7 +580,7 @@ fn ascend(times_ms: &[i64]) -> bool {
 
 fn push(columns: &mut FloatColumns, sample: &Candidate) {
     columns.times_ms.push(sample.time_ms);
-    columns.values.push(sample.value);
+    columns.values.push(f64::from_bits(sample.bits));
     if !columns.start_times_ms.is_empty() || sample.start_time_ms != 0 {
         columns.start_times_ms.resize(columns.times_ms.len() - 1, 0);
         columns.start_times_ms.push(sample.start_time_ms);

@@ -1,5 +1,7 @@
 //! Options of a conversion.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::relabel::LabelOptions;
@@ -15,6 +17,31 @@ pub enum StaleMarkers {
     Keep,
     /// No rows; counted.
     Drop,
+}
+
+/// How native histograms are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Histograms {
+    /// Rows of table `histograms`.
+    #[default]
+    Nested,
+    /// As series `_bucket`, `_count` and `_sum` of table `samples`.
+    Classic,
+    /// Both.
+    Both,
+}
+
+impl Histograms {
+    /// True when there are rows of table `histograms`.
+    pub fn are_nested(self) -> bool {
+        self != Self::Classic
+    }
+
+    /// True when there are classic series.
+    pub fn are_classic(self) -> bool {
+        self != Self::Nested
+    }
 }
 
 /// Options that shape the output. A DEST keeps one set of them.
@@ -38,6 +65,18 @@ pub struct ConvertOptions {
     pub max_time_ms: Option<i64>,
     /// What to do with stale markers.
     pub stale_markers: StaleMarkers,
+    /// How native histograms are written. Left out when nested, so that what was planned before there was a choice
+    /// stays what it is.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub histograms: Histograms,
+    /// Files with type, unit and help of metrics. DEST keeps what they say, and may learn more with every run, so they
+    /// are none of the options that stay the same.
+    #[serde(skip)]
+    pub metadata: Vec<PathBuf>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl ConvertOptions {
@@ -73,13 +112,19 @@ impl ConvertOptions {
             value
         };
         let (mine, others) = (flat(self), flat(other));
-        let fields = mine.as_object().into_iter().flatten();
-        fields
-            .filter(|(name, value)| others.get(name.as_str()) != Some(value))
-            .map(|(name, value)| {
-                let other = others.get(name.as_str()).unwrap_or(&serde_json::Value::Null);
-                format!("{name}: {value} asked for, {other} in DEST")
-            })
+        let names = |options: &serde_json::Value| -> Vec<String> {
+            options.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
+        };
+        let mut all = names(&mine);
+        all.extend(names(&others).into_iter().filter(|name| mine.get(name).is_none()));
+        let value = |options: &serde_json::Value, name: &str| match options.get(name) {
+            Some(value) => value.to_string(),
+            None => "the default".to_owned(),
+        };
+        all.iter()
+            .map(|name| (name, value(&mine, name), value(&others, name)))
+            .filter(|(_, mine, other)| mine != other)
+            .map(|(name, mine, other)| format!("{name}: {mine} asked for, {other} in DEST"))
             .collect()
     }
 }

@@ -13,17 +13,19 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::blocks::OpenBlock;
+use crate::blocks::{OpenBlock, SliceBlocks};
+use crate::classic::{self, ClassicError};
 use crate::convert::ConvertError;
 use crate::finding::Findings;
 use crate::identities::SeriesIdentity;
 use crate::merge::Wanted;
+use crate::metadata::Metadata;
 use crate::order::Order;
 use crate::plan::{Shard, Unit};
 use crate::rows::SampleRows;
-use crate::series::{SeriesError, SeriesMerge, Walk};
+use crate::series::{Reach, SeriesError, SeriesMerge, Walk};
 use crate::sink::{Encoder, PartFile, TableWriters};
 use crate::tally::Tally;
 use crate::unit::{EncodedSlice, Slice, encode_slice, next_slice};
@@ -43,6 +45,8 @@ pub struct Progress {
 pub struct Work<'a> {
     /// The blocks.
     pub blocks: &'a [OpenBlock],
+    /// What is known of metrics.
+    pub metadata: &'a Arc<Metadata>,
     /// All shards.
     pub shards: &'a [Shard],
     /// Encodes slices.
@@ -55,6 +59,8 @@ pub struct Work<'a> {
     pub walk: Walk<'a>,
     /// Whether series may become equal.
     pub allow_merge: bool,
+    /// Whether native histograms become classic series.
+    pub classic: bool,
     /// Folder of a unit's partition.
     pub folder: &'a (dyn Fn(&Unit) -> String + Sync),
     /// Ends a unit: publishes its files.
@@ -94,6 +100,8 @@ struct Active<'a> {
     /// Taken by the worker that cuts; none for good when all slices are cut.
     merge: Option<SeriesMerge<'a, Keep<'a>>>,
     cutting: bool,
+    /// Classic series of its histograms.
+    own: Option<Arc<OpenBlock>>,
     slices: usize,
     /// Taken by the worker that appends.
     writer: Option<Writer>,
@@ -122,8 +130,8 @@ struct State<'a> {
 
 enum Step<'a> {
     Append(u64, &'a Unit, Box<(Writer, EncodedSlice)>, bool),
-    Cut(u64, usize, Wanted, SeriesMerge<'a, Keep<'a>>),
-    Begin(u64, &'a Unit, BTreeSet<usize>),
+    Cut(u64, usize, Wanted, SeriesMerge<'a, Keep<'a>>, Option<Arc<OpenBlock>>),
+    Begin(u64, &'a Unit, Wanted, BTreeSet<usize>),
     Wait,
     Exit,
 }
@@ -168,7 +176,7 @@ impl<'a> Pool<'a> {
 
     fn worker(&self) {
         let _others = StopOthers(self);
-        let mut rows = SampleRows::default();
+        let mut rows = SampleRows { metadata: Arc::clone(self.work.metadata), ..SampleRows::default() };
         let mut state = self.lock();
         loop {
             let step = self.next_step(&mut state);
@@ -179,8 +187,10 @@ impl<'a> Pool<'a> {
             drop(state);
             let failed = match step {
                 Step::Append(id, unit, both, last) => self.append(id, unit, *both, last),
-                Step::Cut(id, index, wanted, merge) => self.cut(id, index, wanted, merge, &mut rows),
-                Step::Begin(id, unit, must_sort) => self.begin(id, unit, &must_sort),
+                Step::Cut(id, index, wanted, merge, own) => {
+                    self.cut(id, index, wanted, merge, own.as_deref(), &mut rows)
+                }
+                Step::Begin(id, unit, wanted, must_sort) => self.begin(id, unit, wanted, &must_sort),
                 Step::Exit => {
                     self.changed.notify_all();
                     return;
@@ -222,7 +232,8 @@ impl<'a> Pool<'a> {
                     active.cutting = true;
                     active.slices += 1;
                     state.slices_in_flight += 1;
-                    return Step::Cut(active.id, active.slices - 1, active.wanted, merge);
+                    let own = active.own.clone();
+                    return Step::Cut(active.id, active.slices - 1, active.wanted, merge, own);
                 }
             }
         }
@@ -241,21 +252,28 @@ impl<'a> Pool<'a> {
                 wanted,
                 merge: None,
                 cutting: true,
+                own: None,
                 slices: 0,
                 writer: None,
                 appended: 0,
                 done: BTreeMap::new(),
                 again: false,
             });
-            return Step::Begin(id, unit, state.must_sort.clone());
+            return Step::Begin(id, unit, wanted, state.must_sort.clone());
         }
         Step::Wait
     }
 
-    fn begin(&self, id: u64, unit: &'a Unit, must_sort: &BTreeSet<usize>) -> Result<(), ConvertError> {
+    fn begin(
+        &self,
+        id: u64,
+        unit: &'a Unit,
+        wanted: Wanted,
+        must_sort: &BTreeSet<usize>,
+    ) -> Result<(), ConvertError> {
         let work = self.work;
         let bounds = unit.partition.bounds().intersection(work.wanted.asked);
-        let keep: Keep<'a> = Box::new(move |block, chunk| {
+        let keep = move |block: &OpenBlock, chunk: &tsdb_reader::index::ChunkMeta| {
             let planned = block.planned_for(chunk);
             let overlaps =
                 block.planned.get(planned.clone()).unwrap_or_default().iter().any(|at| Some(*at) == bounds);
@@ -263,27 +281,43 @@ impl<'a> Pool<'a> {
                 && work.wanted.asked.overlaps(chunk.min_time_ms, chunk.max_time_ms)
                 && block.planned.first().copied() == bounds;
             overlaps || stray
-        });
-        let shard = work.shards.get(unit.shard).unwrap_or(&Shard::ALL);
+        };
+        let shard = work.shards.get(unit.shard).unwrap_or(&Shard::ALL).clone();
         let walk = Walk { order: Order::Metric, ..work.walk };
-        let members = unit.members.iter().copied();
         let sort = |at: usize| must_sort.contains(&at);
-        let merge = match SeriesMerge::new(work.blocks, members, shard, walk, &sort, work.allow_merge, keep) {
+        let mut reach =
+            Reach { blocks: work.blocks, members: unit.members.clone(), own: None, shard, wants: None };
+        let mut findings = Findings::default();
+        if work.classic {
+            let histograms = classic::Histograms {
+                reach: reach.clone(),
+                wanted,
+                walk,
+                allow_merge: work.allow_merge,
+                temp_dir: walk.temp_dir,
+                budget_bytes: walk.sort_budget_bytes,
+                stop: work.stop,
+            };
+            (reach.own, findings) = match histograms.block(&sort, keep) {
+                Ok(built) => built,
+                Err(ClassicError::Series(error)) => return self.series_failed(id, error),
+                Err(error) => return Err(error.into()),
+            };
+        }
+        let keep: Keep<'a> = Box::new(keep);
+        let merge = match SeriesMerge::new(&reach, walk, &sort, work.allow_merge, keep) {
             Ok(merge) => merge,
             Err(error) => return self.series_failed(id, error),
         };
         let folder = (work.folder)(unit);
         let tables = TableWriters::new(work.encoder, work.root, &folder, &unit.file_prefix());
-        let output = UnitOutput {
-            parts: Vec::new(),
-            tally: Tally::default(),
-            findings: Findings::default(),
-            identities: Vec::new(),
-        };
+        let output =
+            UnitOutput { parts: Vec::new(), tally: Tally::default(), findings, identities: Vec::new() };
         let mut state = self.lock();
         if let Some(active) = state.active.iter_mut().find(|active| active.id == id) {
             active.merge = Some(merge);
             active.cutting = false;
+            active.own = reach.own;
             active.writer = Some(Writer { tables, output });
         }
         Ok(())
@@ -295,9 +329,11 @@ impl<'a> Pool<'a> {
         index: usize,
         wanted: Wanted,
         mut merge: SeriesMerge<'a, Keep<'a>>,
+        own: Option<&OpenBlock>,
         rows: &mut SampleRows,
     ) -> Result<(), ConvertError> {
-        let cut = match next_slice(index, &mut merge, self.work.blocks, self.work.rows_per_slice) {
+        let blocks = SliceBlocks::new(self.work.blocks, own);
+        let cut = match next_slice(index, &mut merge, blocks, self.work.rows_per_slice) {
             Ok(cut) => cut,
             Err(error) => {
                 self.lock().slices_in_flight -= 1;
@@ -316,7 +352,7 @@ impl<'a> Pool<'a> {
         }
         // The last slice is empty: it carries what the walk could not read.
         let slice = cut.unwrap_or(Slice { index, series: Vec::new() });
-        let mut encoded = encode_slice(slice, self.work.blocks, wanted, self.work.encoder, rows)?;
+        let mut encoded = encode_slice(slice, blocks, wanted, self.work.encoder, rows)?;
         encoded.findings.append(findings);
         self.work.progress.samples_read.fetch_add(encoded.tally.read, Ordering::Relaxed);
         let mut state = self.lock();

@@ -15,6 +15,7 @@ use tsdb_reader::Ulid;
 use xxhash_rust::xxh64::Xxh64;
 
 use crate::blocks::OpenBlock;
+use crate::metadata::Metadata;
 use crate::options::ConvertOptions;
 use crate::sink::{Compression, FORMAT_VERSION, Format};
 use crate::time::{Partition, TimeBounds};
@@ -36,6 +37,12 @@ pub struct Shard {
 impl Shard {
     /// The one that holds all series.
     pub const ALL: Self = Self { index: 0, from: None, to: None };
+
+    /// True when the shard has the series of `metric`.
+    pub fn contains(&self, metric: &[u8]) -> bool {
+        let is_before = |bound: &Option<Vec<u8>>| bound.as_deref().is_some_and(|bound| metric < bound);
+        !is_before(&self.from) && (self.to.is_none() || is_before(&self.to))
+    }
 
     /// The shards between `bounds`, which ascend.
     pub fn between(bounds: &[String]) -> Vec<Self> {
@@ -95,7 +102,8 @@ pub type Ledger = BTreeMap<String, SourceRange>;
 
 /// Enters the sources of `blocks` into `ledger`; the smaller range stays.
 pub fn enter_sources(ledger: &mut Ledger, blocks: &[OpenBlock]) {
-    for block in blocks {
+    // The next head is another one: what is known of this one is of no use.
+    for block in blocks.iter().filter(|block| !block.is_head) {
         let meta = block.block.meta();
         let range =
             SourceRange { min_time_ms: meta.min_time_ms, max_time_ms: meta.max_time_ms, samples: None };
@@ -145,6 +153,9 @@ pub struct Unit {
     pub weight: u64,
     /// ULIDs of the blocks it reads.
     pub blocks: Vec<String>,
+    /// It reads the head of a data directory, so that a rerun does it again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reads_head: bool,
     /// Positions of these blocks among those opened.
     #[serde(skip)]
     pub members: Vec<usize>,
@@ -203,6 +214,7 @@ pub fn units(
     asked: TimeBounds,
     bounds: &[String],
     ledger: &Ledger,
+    metadata: &Metadata,
     options: &ConvertOptions,
 ) -> Vec<Unit> {
     let mut by_partition: BTreeMap<&Partition, Vec<usize>> = BTreeMap::new();
@@ -215,17 +227,21 @@ pub fn units(
     }
     let shards = Shard::between(bounds);
     let mut units = Vec::new();
+    let mut described: BTreeMap<(usize, &[usize]), Option<u64>> = BTreeMap::new();
     // A shard's consecutive partitions stand together: one worker finds its part of each index warm.
     for shard in &shards {
         for (partition, members) in &by_partition {
             let read = || members.iter().filter_map(|&at| blocks.get(at));
+            let described = described.entry((shard.index, members.as_slice()));
+            let described = *described.or_insert_with(|| described_by(read(), shard, metadata));
             units.push(Unit {
                 unit: format!("{}-{:04}", partition.key, shard.index),
                 partition: (*partition).clone(),
                 shard: shard.index,
-                fingerprint: fingerprint(read(), partition, shard, ledger, options),
+                fingerprint: fingerprint(read(), partition, shard, ledger, described, options),
                 weight: read().map(|block| weight(block, shard)).sum(),
                 blocks: read().map(|block| block.ulid().to_string()).collect(),
+                reads_head: read().any(|block| block.is_head),
                 members: members.clone(),
             });
         }
@@ -250,6 +266,7 @@ fn fingerprint<'a>(
     partition: &Partition,
     shard: &Shard,
     ledger: &Ledger,
+    described: Option<u64>,
     options: &ConvertOptions,
 ) -> String {
     let mut parts = BTreeSet::new();
@@ -300,10 +317,42 @@ fn fingerprint<'a>(
     part(&options.shaping_json());
     part(&format!("partition {} {}", partition.start_ms, partition.last_ms));
     part(&format!("shard {:?} {:?}", shard.from, shard.to));
+    if let Some(described) = described {
+        part(&format!("metadata {described:016x}"));
+    }
     for line in &parts {
         part(line);
     }
     format!("{:016x}", hash.digest())
+}
+
+/// Hash of what is known of the metrics that a unit has: metadata of others does not change its rows. What the
+/// write-ahead log says is left out; it counts for units that are converted anyway.
+fn described_by<'a>(
+    blocks: impl Iterator<Item = &'a OpenBlock>,
+    shard: &Shard,
+    metadata: &Metadata,
+) -> Option<u64> {
+    metadata.metrics().next()?;
+    let mut metrics: BTreeSet<&[u8]> = BTreeSet::new();
+    for block in blocks {
+        let (from, to) = block.runs_of(shard);
+        let of_shard = block.metrics.get(from.saturating_sub(1)..to.saturating_sub(1)).unwrap_or_default();
+        metrics.extend(of_shard.iter().map(|metric| metric.metric.as_slice()));
+    }
+    let mut known =
+        metrics.into_iter().filter_map(|metric| Some((metric, metadata.of_metric(metric)?))).peekable();
+    known.peek()?;
+    let mut hash = Xxh64::new(0);
+    for (metric, metadata) in known {
+        for field in
+            [metric, metadata.metric_type.as_bytes(), metadata.unit.as_bytes(), metadata.help.as_bytes()]
+        {
+            hash.update(&(field.len() as u64).to_le_bytes());
+            hash.update(field);
+        }
+    }
+    Some(hash.digest())
 }
 
 #[cfg(test)]

@@ -2,8 +2,11 @@
 
 use serde::Serialize;
 
+use crate::archive::Unpacked;
 use crate::dest::{BlockRecord, UnitRecord};
 use crate::finding::{Finding, Findings, Severity};
+use crate::head::account::HeadAccount;
+use crate::schema::Table;
 use crate::tally::Tally;
 
 /// How many units ended how.
@@ -44,7 +47,8 @@ pub struct Scope {
 pub struct Report {
     /// What became of every sample of the units of this run, skipped ones included.
     pub samples: Tally,
-    /// True when every sample read has its term, in every unit and in all of them together.
+    /// True when every sample read has its term, in every unit and in all of them together, and the files have the
+    /// rows that were written.
     pub adds_up: bool,
     /// Units.
     pub units: UnitCounts,
@@ -52,8 +56,14 @@ pub struct Report {
     pub tables: Vec<TableCounts>,
     /// Blocks.
     pub blocks: Vec<BlockRecord>,
+    /// What was unpacked of archives.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unpacked: Vec<Unpacked>,
     /// What was found.
     pub findings: Findings,
+    /// What was read of heads, and became blocks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub heads: Vec<HeadAccount>,
 }
 
 impl Report {
@@ -105,18 +115,45 @@ impl Report {
         let handed_over = samples.handed_over == samples.taken_over
             || !scope.all_units
             || counts.skipped + counts.frozen > 0;
-        let adds_up = handed_over && units.iter().all(|unit| unit.tally.difference() == 0);
-        Self { samples, adds_up, units: counts, tables, blocks, findings }
+        let adds_up =
+            handed_over && units.iter().all(|unit| unit.tally.difference() == 0 && has_its_rows(unit));
+        Self {
+            samples,
+            adds_up,
+            units: counts,
+            tables,
+            blocks,
+            unpacked: Vec::new(),
+            findings,
+            heads: Vec::new(),
+        }
+    }
+
+    /// The same with what was read of heads, which must add up as well.
+    #[must_use]
+    pub fn with_heads(self, heads: Vec<HeadAccount>) -> Self {
+        let adds_up = self.adds_up && heads.iter().all(HeadAccount::adds_up);
+        Self { heads, adds_up, ..self }
     }
 
     /// True when something is missing from the output.
     pub fn has_losses(&self) -> bool {
         let broken = self.findings.list.iter().any(|finding| finding.severity == Severity::Broken);
-        broken || self.samples.lost_samples() > 0 || self.samples.unreadable_chunks > 0 || !self.adds_up
+        broken
+            || self.samples.lost_samples() > 0
+            || self.heads.iter().any(|head| head.lost() > 0)
+            || self.samples.unreadable_chunks > 0
+            || !self.adds_up
     }
 
     /// Exit code of the run: 0 all done, 1 done with losses that the report names.
     pub fn exit_code(&self) -> u8 {
         u8::from(self.has_losses())
     }
+}
+
+/// True when the files of `unit` have as many rows of samples as were written.
+fn has_its_rows(unit: &UnitRecord) -> bool {
+    let of_samples = unit.files.iter().filter(|file| file.table != Table::Series.name());
+    of_samples.map(|file| file.rows).sum::<u64>() == unit.tally.written + unit.tally.written_classic
 }

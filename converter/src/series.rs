@@ -11,7 +11,9 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
+use std::ops::Deref;
 use std::path::Path;
+use std::sync::Arc;
 
 use tsdb_reader::index::{ChunkMeta, Series};
 use tsdb_reader::{Labels, SeriesRef};
@@ -63,6 +65,48 @@ pub struct Walk<'a> {
     pub sort_budget_bytes: usize,
 }
 
+/// True for metrics that are wanted.
+pub type MetricFilter<'a> = &'a (dyn Fn(&[u8]) -> bool + Sync);
+
+/// Which series to walk.
+#[derive(Clone)]
+pub struct Reach<'a> {
+    /// All blocks of the run.
+    pub blocks: &'a [OpenBlock],
+    /// Positions of those to read.
+    pub members: Vec<usize>,
+    /// A block besides; its position is behind all others.
+    pub own: Option<Arc<OpenBlock>>,
+    /// The metrics to read.
+    pub shard: Shard,
+    /// Of those the metrics wanted, by name; all without it. Given, series without a metric are left out.
+    pub wants: Option<MetricFilter<'a>>,
+}
+
+impl<'a> Reach<'a> {
+    /// All series of `blocks`.
+    pub fn all(blocks: &'a [OpenBlock]) -> Self {
+        Self { blocks, members: (0..blocks.len()).collect(), own: None, shard: Shard::ALL, wants: None }
+    }
+}
+
+/// A block of the run, or one that a unit has of its own.
+enum BlockHandle<'a> {
+    OfRun(&'a OpenBlock),
+    Own(Arc<OpenBlock>),
+}
+
+impl Deref for BlockHandle<'_> {
+    type Target = OpenBlock;
+
+    fn deref(&self) -> &OpenBlock {
+        match self {
+            Self::OfRun(block) => block,
+            Self::Own(block) => block,
+        }
+    }
+}
+
 /// One series of one block.
 #[derive(Debug)]
 pub struct Member {
@@ -95,8 +139,9 @@ enum Refs {
 /// The series of one block, in order.
 struct Cursor<'a> {
     at: usize,
-    block: &'a OpenBlock,
+    block: BlockHandle<'a>,
     walk: Walk<'a>,
+    wants: Option<MetricFilter<'a>>,
     sort: bool,
     /// Position in the block's runs of series that the shard has: nameless ones first, then by metric.
     next_run: usize,
@@ -116,16 +161,17 @@ struct Head {
 }
 
 impl<'a> Cursor<'a> {
-    fn new(at: usize, block: &'a OpenBlock, shard: &Shard, walk: Walk<'a>, sort: bool) -> Self {
+    fn new(at: usize, block: BlockHandle<'a>, reach: &Reach<'a>, walk: Walk<'a>, sort: bool) -> Self {
         let (next_run, last_run) = match walk.order {
             Order::Labels => (0, 1),
-            Order::Metric => block.runs_of(shard),
+            Order::Metric => block.runs_of(&reach.shard),
         };
         Self {
             at,
-            block,
             walk,
+            wants: reach.wants,
             sort: sort || !block.relabel.is_identity(),
+            block,
             next_run,
             last_run,
             refs: Refs::Index(Vec::new().into_iter()),
@@ -159,7 +205,12 @@ impl<'a> Cursor<'a> {
                     return Ok(());
                 }
                 self.next_run += 1;
-                self.refs = self.open_run(self.next_run - 1, keep)?;
+                let run = self.next_run - 1;
+                let is_wanted =
+                    |wants: &dyn Fn(&[u8]) -> bool| self.block.metric_of_run(run).is_some_and(wants);
+                if self.wants.is_none_or(|wants| is_wanted(&wants)) {
+                    self.refs = self.open_run(run, keep)?;
+                }
                 continue;
             };
             if let Some(head) = self.read(series_ref, keep) {
@@ -208,7 +259,7 @@ impl<'a> Cursor<'a> {
             return None;
         }
         let chunks: Vec<ChunkMeta> =
-            self.series.chunks.iter().filter(|chunk| keep(self.block, chunk)).copied().collect();
+            self.series.chunks.iter().filter(|chunk| keep(&self.block, chunk)).copied().collect();
         if chunks.is_empty() {
             return None;
         }
@@ -235,22 +286,24 @@ pub struct SeriesMerge<'a, K> {
 }
 
 impl<'a, K: FnMut(&OpenBlock, &ChunkMeta) -> bool> SeriesMerge<'a, K> {
-    /// Opens a cursor on each of `members` (positions in `blocks`). Chunks that `keep` does not want are left
-    /// out, and series without any left.
+    /// Opens a cursor on each block of `reach`. Chunks that `keep` does not want are left out, and series without any
+    /// left.
     pub fn new(
-        blocks: &'a [OpenBlock],
-        members: impl IntoIterator<Item = usize>,
-        shard: &Shard,
+        reach: &Reach<'a>,
         walk: Walk<'a>,
         must_sort: &dyn Fn(usize) -> bool,
         allow_merge: bool,
         keep: K,
     ) -> Result<Self, SeriesError> {
         let mut cursors: Vec<Cursor<'a>> = Vec::new();
-        for at in members {
-            if let Some(block) = blocks.get(at) {
-                cursors.push(Cursor::new(at, block, shard, walk, must_sort(at)));
+        for &at in &reach.members {
+            if let Some(block) = reach.blocks.get(at) {
+                cursors.push(Cursor::new(at, BlockHandle::OfRun(block), reach, walk, must_sort(at)));
             }
+        }
+        if let Some(own) = &reach.own {
+            let block = BlockHandle::Own(Arc::clone(own));
+            cursors.push(Cursor::new(reach.blocks.len(), block, reach, walk, false));
         }
         let share = walk.sort_budget_bytes / cursors.len().max(1);
         for cursor in &mut cursors {

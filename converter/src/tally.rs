@@ -5,7 +5,7 @@
 //! as handed over. The others count theirs as taken over, so that for every unit and for all of them together
 //!
 //! ```text
-//! read + taken over = handed over + written + tombstoned + outside the time range
+//! read + taken over = handed over + written + unrolled + tombstoned + outside the time range
 //!                   + duplicates + stale dropped + lost
 //! ```
 
@@ -23,25 +23,41 @@ pub enum Loss {
     TimestampOutOfRange,
     /// The timestamp lies in no partition of the time range that the block's `meta.json` states.
     OutsideBlockRange,
-    /// Native histogram chunks (encoding 2).
+    /// Native histogram chunks (encoding 2), in records of versions that did not read them.
     EncodingHistogram,
-    /// Float histogram chunks (encoding 3).
+    /// Float histogram chunks (encoding 3), in such records.
     EncodingFloatHistogram,
-    /// Histogram chunks with start timestamps (encoding 5).
+    /// Histogram chunks with start timestamps (encoding 5), in such records.
     EncodingHistogramSt,
-    /// Float histogram chunks with start timestamps (encoding 6).
+    /// Float histogram chunks with start timestamps (encoding 6), in such records.
     EncodingFloatHistogramSt,
     /// Aggregate chunks of Thanos (encoding 0xff).
     EncodingAggregate,
     /// Chunks of an encoding nobody has defined.
     EncodingUnknown,
+    /// Native histograms without a metric name: classic series have no name to derive theirs from.
+    NamelessHistogram,
+    /// Native histograms, in a dump as OpenMetrics text, which has no form for them.
+    NoOpenMetricsForm,
 }
 
 impl Loss {
-    /// True when the same bytes may be repaired under the same ULID; the other losses stay what they are until
-    /// this program learns more.
+    /// True when another run may read what this one lost: the same bytes may be repaired under the same ULID, and
+    /// what an earlier version could not decode is decoded now. The other losses stay what they are.
     pub fn may_be_repaired(self) -> bool {
-        self == Self::UndecodableChunk
+        match self {
+            Self::UndecodableChunk
+            | Self::EncodingHistogram
+            | Self::EncodingFloatHistogram
+            | Self::EncodingHistogramSt
+            | Self::EncodingFloatHistogramSt => true,
+            Self::TimestampOutOfRange
+            | Self::OutsideBlockRange
+            | Self::EncodingAggregate
+            | Self::EncodingUnknown
+            | Self::NoOpenMetricsForm
+            | Self::NamelessHistogram => false,
+        }
     }
 }
 
@@ -55,8 +71,16 @@ pub struct Tally {
     pub taken_over: u64,
     /// To the other units of the same chunk.
     pub handed_over: u64,
-    /// Rows of the samples table.
+    /// Rows of the samples and histograms tables.
     pub written: u64,
+    /// Rows of the histograms table. Part of `written`.
+    pub written_histograms: u64,
+    /// Native histograms that are written as classic series instead of rows of their own.
+    pub unrolled: u64,
+    /// Rows of classic series that stand for native histograms. They are derived: not part of `written`.
+    pub written_classic: u64,
+    /// Samples of such series that are not written, because a stored one has the same series and timestamp.
+    pub duplicate_classic: u64,
     /// Deleted by a tombstone.
     pub tombstoned: u64,
     /// Before `--min-time`, or at or after `--max-time`.
@@ -102,6 +126,7 @@ impl Tally {
         let out = [
             self.handed_over,
             self.written,
+            self.unrolled,
             self.tombstoned,
             self.outside_time_range,
             self.duplicates,
@@ -117,6 +142,10 @@ impl Tally {
         self.taken_over += other.taken_over;
         self.handed_over += other.handed_over;
         self.written += other.written;
+        self.written_histograms += other.written_histograms;
+        self.unrolled += other.unrolled;
+        self.written_classic += other.written_classic;
+        self.duplicate_classic += other.duplicate_classic;
         self.tombstoned += other.tombstoned;
         self.outside_time_range += other.outside_time_range;
         self.duplicates += other.duplicates;
@@ -148,7 +177,7 @@ mod tests {
         tally.duplicates = 1;
         tally.stale_dropped = 1;
         tally.outside_time_range = 1;
-        tally.lose(Loss::EncodingHistogram, 1);
+        tally.lose(Loss::EncodingAggregate, 1);
         assert_eq!(tally.difference(), 0);
         let mut both = tally.clone();
         both.add(&tally);

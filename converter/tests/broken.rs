@@ -30,6 +30,8 @@ struct Case {
     note: Option<&'static str>,
     /// Rows that the reference reads and this project does not write.
     missing: usize,
+    /// Rows that this project writes and the reference does not read.
+    extra: usize,
 }
 
 impl Case {
@@ -40,6 +42,10 @@ impl Case {
     const fn without(self, missing: usize) -> Self {
         Self { missing, ..self }
     }
+
+    const fn beyond(self, extra: usize) -> Self {
+        Self { extra, ..self }
+    }
 }
 
 const fn sound(name: &'static str) -> Case {
@@ -47,7 +53,7 @@ const fn sound(name: &'static str) -> Case {
 }
 
 const fn damaged(name: &'static str, broken: &'static [&'static str]) -> Case {
-    Case { name, broken, note: None, missing: 0 }
+    Case { name, broken, note: None, missing: 0, extra: 0 }
 }
 
 const CASES: &[Case] = &[
@@ -60,12 +66,42 @@ const CASES: &[Case] = &[
     damaged("chunk_data_flipped", &["chunk-checksum"]),
     sound("chunk_duplicate"),
     sound("chunk_duplicate_copy"),
+    damaged("chunk_empty_data", &["chunk-truncated"]),
+    damaged("chunk_encoding_0", &["chunk-invalid"]),
+    damaged("chunk_encoding_129", &["chunk-invalid"]),
+    damaged("chunk_encoding_255", &["chunk-invalid"]),
     damaged("chunk_encoding_7", &["chunk-invalid"]),
+    damaged("chunk_float_histogram_cut_2", &["chunk-truncated"]),
+    damaged("chunk_float_histogram_cut_30", &["chunk-truncated"]),
+    damaged("chunk_histogram_cut_1", &["chunk-truncated"]),
+    damaged("chunk_histogram_cut_10", &["chunk-truncated"]),
+    damaged("chunk_histogram_cut_2", &["chunk-truncated"]),
+    damaged("chunk_histogram_cut_30", &["chunk-truncated"]),
+    damaged("chunk_histogram_cut_4", &["chunk-truncated"]),
+    damaged("chunk_histogram_cut_50", &["chunk-truncated"]),
+    damaged("chunk_histogram_schema_-10", &["chunk-invalid"]),
+    damaged("chunk_histogram_schema_53", &["chunk-invalid"]),
+    damaged("chunk_histogram_spans_huge", &["chunk-truncated"]),
+    damaged("chunk_histogram_st_cut_2", &["chunk-truncated"]),
+    damaged("chunk_histogram_st_cut_30", &["chunk-truncated"]),
     damaged("chunk_length_huge", &["chunk-truncated"]),
+    damaged("chunk_length_overflow", &["chunk-invalid"]),
     damaged("chunk_no_data", &["chunk-truncated"]),
     sound("chunk_no_samples"),
     sound("chunk_outside_block"),
+    damaged("chunk_ref_before_first", &["chunk-checksum", "chunk-invalid", "chunk-truncated"]),
+    damaged("chunk_ref_inside_chunk", &["chunk-checksum"]),
+    damaged("chunk_ref_past_end", &["chunk-truncated"]),
+    sound("chunk_shared"),
     sound("chunk_times_wrong"),
+    sound("chunk_unreferenced").noting("meta-count"),
+    sound("chunk_unreferenced_damaged").noting("meta-count"),
+    // Not written: the reference takes 4 bytes of a value for the value.
+    damaged("chunk_xor_cut_12", &["chunk-truncated"]).without(1),
+    damaged("chunk_xor_cut_17", &["chunk-truncated"]),
+    damaged("chunk_xor_cut_3", &["chunk-truncated"]),
+    damaged("chunk_xor_cut_8", &["chunk-truncated"]),
+    damaged("chunks_folder_empty", &["missing-segment"]),
     damaged("chunks_missing", &["missing-segment"]),
     sound("chunks_out_of_order"),
     sound("chunks_overlapping"),
@@ -75,6 +111,7 @@ const CASES: &[Case] = &[
     sound("foreign_files"),
     damaged("half_copied", &["partial-block"]),
     damaged("index_empty", &["unreadable-block"]),
+    damaged("index_four_bytes", &["unreadable-block"]),
     damaged("index_magic", &["unreadable-block"]),
     damaged("index_missing", &["unreadable-block"]),
     damaged("index_postings_crc", &["unreadable-block"]),
@@ -83,35 +120,80 @@ const CASES: &[Case] = &[
     damaged("index_table_crc", &["unreadable-block"]),
     damaged("index_toc_crc", &["unreadable-block"]),
     damaged("index_truncated", &["unreadable-block"]),
+    sound("index_v1_aligned"),
+    sound("index_v1_in_meta_2"),
     sound("index_v2_marked_1"),
+    sound("index_v2_marked_1_alone"),
+    damaged("index_version_0", &["unreadable-block"]),
     damaged("index_version_4", &["unreadable-block"]),
+    // Not written: the reference knows no marks.
+    sound("marked_long_ago").without(360),
     damaged("meta_bad_ulid", &["unreadable-block"]),
     damaged("meta_empty", &["unreadable-block"]),
     damaged("meta_missing", &["partial-block"]),
     sound("meta_no_counts"),
+    damaged("meta_no_json", &["unreadable-block"]),
+    damaged("meta_no_version", &["unreadable-block"]),
+    damaged("meta_only", &["unreadable-block"]),
     sound("meta_range_reversed"),
     damaged("meta_truncated", &["unreadable-block"]),
     damaged("meta_version_9", &["unreadable-block"]),
     sound("meta_wrong_counts").noting("meta-count"),
+    // Written: all series are read, not those that the list names.
+    sound("postings_all_incomplete").beyond(120),
+    damaged("postings_count_huge", &["unreadable-block"]),
+    // Not written: the whole block is left out when the list of all series or the table of lists is broken.
+    damaged("postings_duplicate", &["unreadable-block"]).without(240),
+    sound("postings_missing_series"),
+    damaged("postings_out_of_order", &["unreadable-block"]).without(360),
+    sound("postings_unknown_series"),
+    sound("postings_wrong_series"),
     sound("samples_out_of_order"),
     damaged("segment_empty", &["chunk-truncated"]),
+    sound("segment_garbage_tail"),
     damaged("segment_magic", &["chunk-invalid"]),
     // Not written: the reference reads other series from the wrong file.
     damaged("segment_missing", &["missing-segment"]).without(60),
     damaged("segment_missing_last", &["missing-segment"]),
+    sound("segment_padding"),
+    damaged("segment_short_head", &["chunk-truncated"]),
     damaged("segment_truncated", &["chunk-truncated"]),
+    // Written: the reference opens no block with a broken segment, named or not.
+    sound("segment_unreferenced").beyond(360),
     damaged("segment_version_2", &["chunk-invalid"]),
     sound("segment_zero_tail"),
+    sound("series_empty_label"),
+    damaged("series_label_count_huge", &["unreadable-series"]),
+    sound("series_label_twice"),
+    sound("series_labels_unsorted"),
+    damaged("series_length_huge", &["unreadable-series"]),
     sound("series_out_of_order"),
     sound("series_twice"),
+    damaged("series_unknown_symbol", &["unreadable-series"]),
     sound("superseded_broken"),
+    damaged("symbols_count_huge", &["unreadable-block"]),
+    sound("symbols_duplicate"),
+    damaged("symbols_length_huge", &["unreadable-block"]),
+    sound("symbols_out_of_order"),
+    damaged("table_count_huge", &["unreadable-block"]).without(360),
+    damaged("table_duplicate", &["unreadable-block"]).without(360),
+    damaged("table_key_count_3", &["unreadable-block"]),
+    sound("table_out_of_order"),
+    sound("table_wrong_pair"),
     sound("tmp_folders"),
+    damaged("toc_postings_table_wrong", &["unreadable-block"]),
+    damaged("toc_series_past_end", &["unreadable-block"]).without(360),
+    damaged("toc_symbols_zero", &["unreadable-block"]),
     damaged("tombstones_crc", &["unreadable-block"]),
     damaged("tombstones_cut_entry", &["unreadable-block"]),
+    damaged("tombstones_eight_bytes", &["unreadable-block"]),
     damaged("tombstones_empty_file", &["unreadable-block"]),
+    damaged("tombstones_four_bytes", &["unreadable-block"]),
+    sound("tombstones_inverted"),
     damaged("tombstones_magic", &["unreadable-block"]),
     damaged("tombstones_truncated", &["unreadable-block"]),
     sound("tombstones_unknown_series"),
+    damaged("tombstones_version_2", &["unreadable-block"]),
 ];
 
 fn broken_folder(name: &str) -> std::path::PathBuf {
@@ -127,7 +209,9 @@ fn reference(name: &str) -> Samples {
     let mut lines: Vec<_> = lines.filter(|line| line["error"].is_null()).collect();
     lines.sort_by_key(|line| std::cmp::Reverse(line["dir"].as_str().unwrap().to_owned()));
     for line in lines {
-        let series_id = series_id(&labels(&line["labels"]));
+        let mut labels = labels(&line["labels"]);
+        labels.sort(); // As this project reads labels that are out of order.
+        let series_id = series_id(&labels);
         let deleted = deleted(&broken_folder(name).join(line["dir"].as_str().unwrap()), series_id);
         // What was decoded before an error counts last: padding may have passed for samples.
         let mut chunks: Vec<_> = line["chunks"].as_array().into_iter().flatten().collect();
@@ -217,8 +301,7 @@ fn check(case: &Case) {
 
     let (found, reference) = (flat(&samples_in(dest.path())), flat(&reference(name)));
     assert_eq!(found.len() as u64, report.samples.written, "{name}");
-    let extra: Vec<_> = found.difference(&reference).collect();
-    assert!(extra.is_empty(), "{name}: {extra:?}");
+    assert_eq!(found.difference(&reference).count(), case.extra, "{name}: {report:#?}");
     assert_eq!(reference.difference(&found).count(), case.missing, "{name}: {report:#?}");
 }
 

@@ -17,8 +17,10 @@ use common::{
 };
 use tsdb_converter::convert::{ConvertError, RunOptions, convert, plan_units};
 use tsdb_converter::dest::{Dest, DestError};
+use tsdb_converter::discover::ReadOptions;
 use tsdb_converter::merge::Wanted;
-use tsdb_converter::options::{ConvertOptions, StaleMarkers};
+use tsdb_converter::metadata::Metadata;
+use tsdb_converter::options::{ConvertOptions, Histograms, StaleMarkers};
 use tsdb_converter::order::Order;
 use tsdb_converter::pipeline::{self, Progress, UnitOutput, Work};
 use tsdb_converter::plan::{Ledger, Shard, Unit};
@@ -258,7 +260,7 @@ fn a_dest_made_with_other_options_is_refused_with_each_difference() {
         change(&mut options.output);
         options
     };
-    let others: [(ConvertOptions, &[&str]); 9] = [
+    let others: [(ConvertOptions, &[&str]); 10] = [
         (
             ConvertOptions { output: OutputOptions::new(Format::Ndjson), ..DEFAULTS() },
             &["format", "compression"],
@@ -273,6 +275,10 @@ fn a_dest_made_with_other_options_is_refused_with_each_difference() {
         (
             ConvertOptions { stale_markers: StaleMarkers::Drop, ..DEFAULTS() },
             &["stale_markers", "drop", "keep"],
+        ),
+        (
+            ConvertOptions { histograms: Histograms::Both, ..DEFAULTS() },
+            &["histograms: \"both\" asked for, the default in DEST"],
         ),
     ];
     for (options, differences) in others {
@@ -583,11 +589,20 @@ fn run_pipeline(
     threads: usize,
     commit: &(dyn Fn(&Unit, UnitOutput) -> Result<(), ConvertError> + Sync),
 ) {
-    let planned = plan_units(&[source.to_owned()], options, None, Ledger::new()).unwrap();
+    let planned = plan_units(
+        &[source.to_owned()],
+        &ReadOptions::default(),
+        options,
+        None,
+        Ledger::new(),
+        Metadata::default(),
+    )
+    .unwrap();
     let encoder = Encoder::new(options.output.clone()).unwrap();
     let temp = std::env::temp_dir();
     let work = Work {
         blocks: &planned.blocks,
+        metadata: &planned.metadata,
         shards: &Shard::between(&planned.shard_bounds),
         encoder: &encoder,
         root: dest,
@@ -596,9 +611,11 @@ fn run_pipeline(
             asked: TimeBounds::ALL,
             writable: TimeBounds::ROWS,
             drop_stale: false,
+            nested: true,
         },
         walk: Walk { order: Order::Metric, temp_dir: &temp, sort_budget_bytes: 1 << 20 },
         allow_merge: false,
+        classic: false,
         folder: &|unit| unit.partition.key.clone(),
         commit,
         threads,

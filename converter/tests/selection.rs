@@ -13,15 +13,14 @@ use common::{Samples, convert_to, expected, fixtures, manifest, rows_in, samples
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tsdb_converter::blocks::OpenBlock;
 use tsdb_converter::convert::{ConvertError, open_blocks};
-use tsdb_converter::discover::discover;
+use tsdb_converter::discover::{ReadOptions, discover};
 use tsdb_converter::finding::Findings;
 use tsdb_converter::identities::series_id;
 use tsdb_converter::options::{ConvertOptions, StaleMarkers};
 use tsdb_converter::order::Order;
-use tsdb_converter::plan::Shard;
 use tsdb_converter::relabel::LabelOptions;
 use tsdb_converter::report::Report;
-use tsdb_converter::series::{SeriesError, SeriesMerge, Walk};
+use tsdb_converter::series::{Reach, SeriesError, SeriesMerge, Walk};
 use tsdb_converter::sink::{Format, Layout, OutputOptions};
 use tsdb_converter::time::PartitionBy;
 use tsdb_reader::Labels;
@@ -416,7 +415,7 @@ fn series_out_of_label_order_in_the_index_come_out_in_order() {
 
 /// Opens all blocks of a folder for a walk over their series.
 fn open(source: &Path, options: &ConvertOptions) -> Vec<OpenBlock> {
-    let found = discover(&[source.to_owned()]).unwrap().blocks;
+    let found = discover(&[source.to_owned()], &ReadOptions::default()).unwrap().blocks;
     open_blocks(found, options, &[], &mut Findings::default())
 }
 
@@ -436,9 +435,8 @@ fn sorting_gives_the_same_order_in_memory_and_on_disk() {
             let blocks = open(&source, &ConvertOptions { labels, ..Default::default() });
             let walk = |sort_budget_bytes| {
                 let walk = Walk { order: Order::Metric, temp_dir: temp.path(), sort_budget_bytes };
-                let all = 0..blocks.len();
                 let mut merge =
-                    SeriesMerge::new(&blocks, all, &Shard::ALL, walk, &|_| true, false, |_, _| true).unwrap();
+                    SeriesMerge::new(&Reach::all(&blocks), walk, &|_| true, false, |_, _| true).unwrap();
                 let mut keys = Vec::new();
                 while let Some(series) = merge.next().unwrap() {
                     let mut key = Vec::new();
@@ -460,7 +458,7 @@ fn sorting_without_a_temporary_folder_is_refused_by_the_flag_that_helps() {
     let blocks = open(&fixture("many_series"), &ConvertOptions::default());
     let missing = Path::new("/nonexistent/folder");
     let walk = Walk { order: Order::Metric, temp_dir: missing, sort_budget_bytes: 0 };
-    let merge = SeriesMerge::new(&blocks, [0], &Shard::ALL, walk, &|_| true, false, |_, _| true);
+    let merge = SeriesMerge::new(&Reach::all(&blocks), walk, &|_| true, false, |_, _| true);
     let Err(error) = merge else { panic!("sorted in a folder that is not there") };
     assert!(error.to_string().contains("--temp-dir"), "{error}");
 }

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use common::{fixture_names, fixtures, scratch};
-use tsdb_converter::discover::every_block;
+use tsdb_converter::discover::{ReadOptions, every_block};
 use tsdb_converter::finding::{Finding, Severity};
+use tsdb_converter::verify::names::is_name;
 use tsdb_converter::verify::verify;
 use tsdb_reader::Block;
 use tsdb_reader::checksum::crc32c;
@@ -19,7 +20,7 @@ use tsdb_reader::index::PostingsOffset;
 use tsdb_reader::source::LocalSource;
 
 fn broken(folder: &Path) -> Vec<Finding> {
-    let discovery = every_block(&[folder.to_owned()]).unwrap();
+    let discovery = every_block(&[folder.to_owned()], &ReadOptions::default()).unwrap();
     let mut findings = discovery.findings;
     for found in discovery.blocks {
         verify(&found.block, &found.location, &mut |finding| findings.push(finding));
@@ -80,28 +81,56 @@ fn a_list_that_names_another_series_is_found() {
         refs[last..].copy_from_slice(&other.to_be_bytes());
     });
     let found = broken(folder.path());
-    assert_eq!(found.len(), 1, "{found:#?}");
-    assert_eq!(found[0].name, "postings-mismatch");
-    assert!(found[0].message.contains("http_requests_total"), "{}", found[0].message);
-    assert!(found[0].message.contains("others than those"), "{}", found[0].message);
+    let names: Vec<_> = found.iter().map(|finding| finding.name.as_str()).collect();
+    assert_eq!(names, ["postings-missing-series", "postings-wrong-series"], "{found:#?}");
+    for finding in found {
+        assert!(finding.message.contains("http_requests_total"), "{}", finding.message);
+    }
 }
 
 #[test]
-fn a_list_of_all_series_that_leaves_one_out_is_found() {
+fn a_list_of_all_series_that_names_none_is_found() {
     let folder = scratch();
     let block = copy("xor_basic", folder.path());
-    let (all, one) = {
-        let opened = open(&block);
-        let table = opened.index().postings_table().unwrap();
-        let one =
-            table.entries().find(|entry| opened.index().postings_len(entry.offset).unwrap() == 1).unwrap();
-        (table.find(b"", b"").unwrap(), one.offset)
-    };
-    // The list of one series, for that of all: its references ascend, but lead elsewhere.
+    let all = open(&block).index().postings_table().unwrap().find(b"", b"").unwrap();
     patch_list(&block, all, |refs| {
         let last = refs.len() - 4;
         refs[last + 3] += 1;
     });
     let found = broken(folder.path());
-    assert!(found.iter().any(|finding| finding.message.contains("all series")), "{found:#?} {one:?}");
+    let names: Vec<_> = found.iter().map(|finding| finding.name.as_str()).collect();
+    assert_eq!(names, ["postings-missing-series", "postings-unknown-series"], "{found:#?}");
+    assert!(found.iter().all(|finding| finding.message.contains("for all series")), "{found:#?}");
+}
+
+#[test]
+fn of_many_findings_of_one_name_the_first_are_told_and_the_others_counted() {
+    let folder = scratch();
+    let block = copy("many_series", folder.path());
+    let all = open(&block).index().postings_table().unwrap().find(b"", b"").unwrap();
+    patch_list(&block, all, |refs| {
+        for (number, list) in (0u32..).zip(refs.chunks_exact_mut(4)) {
+            list.copy_from_slice(&(1_000_000 + number).to_be_bytes());
+        }
+    });
+    let opened = open(&block);
+    let mut told = Vec::new();
+    let verified = verify(&opened, "here", &mut |finding| told.push(finding));
+    let unknown: Vec<_> = told.iter().filter(|finding| finding.name == "postings-unknown-series").collect();
+    assert_eq!((unknown.len(), verified.findings, verified.broken), (101, 802, 802));
+    assert_eq!(unknown.last().unwrap().message, "and 301 more like the 100 told before");
+}
+
+#[test]
+fn every_finding_of_a_block_has_a_documented_name() {
+    for folder in fs::read_dir(fixtures().join("broken")).unwrap() {
+        let folder = folder.unwrap().path();
+        let blocks = every_block(std::slice::from_ref(&folder), &ReadOptions::default())
+            .map_or_else(|_| Vec::new(), |at| at.blocks);
+        for found in blocks {
+            verify(&found.block, &found.location, &mut |finding| {
+                assert!(is_name(&finding.name), "{finding:?}");
+            });
+        }
+    }
 }

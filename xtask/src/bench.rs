@@ -1,8 +1,9 @@
 //! `bench`: the table of ratios, everything measured side by side in one run.
 //!
-//! Block: 50,000 series × 2 h at 15 s, 24 million float samples, made by the reference's writer. Processor time is
-//! user + system of the whole process, the median of a few runs that alternate with the reference's. Peak memory
-//! is the largest `RssAnon` seen, so file-mapped pages are apart.
+//! Block: 50,000 series × 2 h at 15 s, 24 million float samples, made by the reference's writer; beside it blocks of
+//! half a million histograms for their decoders. Processor time is user + system of the whole process, the median of
+//! a few runs that alternate with the reference's. Peak memory is the largest `RssAnon` seen, so file-mapped pages are
+//! apart.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,15 +40,24 @@ pub fn bench(args: &[&str]) -> Done {
     let folder = target().join("bench");
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let tools = reference_tools(&folder)?;
-    let (xor, xor2) = (block(&folder, "xor", "--large")?, block(&folder, "xor2", "--large-xor2")?);
+    let xor = block(&folder, "xor", &[".", "--large"])?;
+    let xor2 = block(&folder, "xor2", &[".", "--large-xor2"])?;
+    let histograms =
+        |name: &str, flags: &[&str]| block(&folder, name, &[&["./cmd/histogramblock"], flags].concat());
+    let integer = histograms("histogram", &[])?;
+    let float = histograms("float_histogram", &["-float"])?;
+    let custom = histograms("custom_histogram", &["-custom"])?;
     cargo(&["build", "--release", "--package", "promblock"])?;
     let promblock = target().join("release/promblock");
 
-    let go_xor = go_iterators(&tools, &xor, runs)?;
-    let go_xor2 = go_iterators(&tools, &xor2, runs)?;
-    for (name, reference) in [("decode_xor", go_xor), ("decode_xor2", go_xor2)] {
-        let block = if name == "decode_xor" { &xor } else { &xor2 };
-        let reference = format!("{reference:.2}");
+    for (name, block) in [
+        ("decode_xor", &xor),
+        ("decode_xor2", &xor2),
+        ("decode_histogram", &integer),
+        ("decode_histogram", &float),
+        ("decode_histogram", &custom),
+    ] {
+        let reference = format!("{:.2}", go_iterators(&tools, block, runs)?);
         let (block, flag) = (block.to_string_lossy().into_owned(), "--reference-ns");
         cargo(&[
             "bench",
@@ -174,16 +184,17 @@ fn reference_tools(folder: &Path) -> Done<PathBuf> {
     Ok(tools)
 }
 
-/// The benchmark block, made when it is not there yet.
-fn block(folder: &Path, name: &str, flag: &str) -> Done<PathBuf> {
+/// A benchmark block that the program and flags of `made_by` write, made when it is not there yet.
+fn block(folder: &Path, name: &str, made_by: &[&str]) -> Done<PathBuf> {
     let parent = folder.join(name);
+    fs::create_dir_all(&parent).map_err(|error| format!("{}: {error}", parent.display()))?;
     let first = |parent: &Path| {
         let mut entries = fs::read_dir(parent).ok()?;
         entries
             .find_map(|entry| entry.ok().map(|entry| entry.path()).filter(|path| path.join("index").exists()))
     };
     if first(&parent).is_none() {
-        go(&["run", ".", flag, &parent.to_string_lossy()])?;
+        go(&[&["run"], made_by, &[parent.to_string_lossy().as_ref()]].concat())?;
     }
     first(&parent).ok_or_else(|| format!("no block in {}", parent.display()))
 }

@@ -9,8 +9,10 @@ use std::path::PathBuf;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
+use tsdb_converter::anatomy::Part;
 use tsdb_converter::convert::RunOptions;
-use tsdb_converter::options::{ConvertOptions, StaleMarkers};
+use tsdb_converter::discover::{ReadOptions, STANDARD_INPUT};
+use tsdb_converter::options::{ConvertOptions, Histograms, StaleMarkers};
 use tsdb_converter::relabel::LabelOptions;
 use tsdb_converter::sink::{Compression, Format, Layout, OutputOptions, Profile};
 use tsdb_converter::time::PartitionBy;
@@ -93,9 +95,24 @@ pub enum Command {
 /// Where blocks are.
 #[derive(Debug, clap::Args)]
 pub struct SourceArgs {
-    /// A block folder (meta.json, index, chunks), or a folder of blocks: snapshot, data directory, bucket on disk
-    #[arg(value_name = "SOURCE", required = true, value_hint = ValueHint::DirPath)]
+    /// A block folder (meta.json, index, chunks), or a folder of blocks: snapshot, data directory, bucket on disk;
+    /// or a .tar, .tar.gz or .tar.zst of one, - for standard input
+    #[arg(value_name = "SOURCE", required = true, value_hint = ValueHint::AnyPath)]
     pub sources: Vec<PathBuf>,
+    /// Read the heads of data directories too: the newest hours, which are in no block yet
+    #[arg(long)]
+    pub include_head: bool,
+}
+
+/// Why standard input will not do as SOURCE of some commands.
+pub const READ_TWICE: &str =
+    "cannot take standard input: a plan and each of its units read SOURCE again; give the archive as a file";
+
+impl SourceArgs {
+    /// True when one of them is standard input.
+    pub fn reads_standard_input(&self) -> bool {
+        self.sources.iter().any(|source| source.as_os_str() == STANDARD_INPUT)
+    }
 }
 
 /// Which samples.
@@ -168,6 +185,11 @@ const PARTITIONS: &[(&str, &str)] = &[
     ("month", "dt=2026-11"),
     ("none", "No partitions"),
 ];
+const HISTOGRAMS: &[(&str, &str)] = &[
+    ("nested", "Rows of table histograms (default)"),
+    ("classic", "Series _bucket, _count and _sum in table samples"),
+    ("both", "Both; the classic series are counted apart"),
+];
 const STALE_MARKERS: &[(&str, &str)] =
     &[("keep", "Rows with a null value (default)"), ("drop", "No rows; counted in the report")];
 
@@ -215,9 +237,15 @@ pub struct ShapeArgs {
     /// Write series that become equal through dropped or kept labels as one
     #[arg(long)]
     pub allow_merge: bool,
+    /// Type, unit and help of metrics: what GET /api/v1/metadata answers, as a file; repeatable. DEST keeps it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub metadata: Vec<PathBuf>,
     /// What to do with stale markers
     #[arg(long, value_name = "WHAT", value_parser = choice::<StaleMarkers>(STALE_MARKERS))]
     pub stale_markers: Option<StaleMarkers>,
+    /// What native histograms become
+    #[arg(long, value_name = "WHAT", value_parser = choice::<Histograms>(HISTOGRAMS))]
+    pub histograms: Option<Histograms>,
     /// How output is cut by time (UTC)
     #[arg(long, value_name = "BY", value_parser = choice::<PartitionBy>(PARTITIONS))]
     pub partition_by: Option<PartitionBy>,
@@ -228,11 +256,21 @@ pub struct ShapeArgs {
 
 impl ShapeArgs {
     fn is_given(&self) -> bool {
-        let Self { drop_labels, keep_labels, add_label, allow_merge, stale_markers, partition_by, shards } =
-            self;
-        !(drop_labels.is_empty() && keep_labels.is_empty() && add_label.is_empty())
+        let Self {
+            drop_labels,
+            keep_labels,
+            add_label,
+            allow_merge,
+            metadata,
+            stale_markers,
+            histograms,
+            partition_by,
+            shards,
+        } = self;
+        !(metadata.is_empty() && drop_labels.is_empty() && keep_labels.is_empty() && add_label.is_empty())
             || *allow_merge
             || stale_markers.is_some()
+            || histograms.is_some()
             || partition_by.is_some()
             || shards.is_some()
     }
@@ -275,6 +313,8 @@ impl ShapingArgs {
             min_time_ms: self.select.min_time,
             max_time_ms: self.select.max_time,
             stale_markers: shape.stale_markers.unwrap_or_default(),
+            histograms: shape.histograms.unwrap_or_default(),
+            metadata: shape.metadata.clone(),
         }
     }
 }
@@ -295,6 +335,12 @@ impl ResourceArgs {
     /// The folder for what does not fit.
     pub fn temp_dir(&self) -> PathBuf {
         self.temp_dir.clone().unwrap_or_else(std::env::temp_dir)
+    }
+
+    /// How SOURCE is read.
+    pub fn read(&self, source: &SourceArgs) -> ReadOptions {
+        let read = ReadOptions::new(self.memory_limit, self.temp_dir());
+        ReadOptions { include_head: source.include_head, ..read }
     }
 }
 
@@ -348,6 +394,7 @@ impl ConvertArgs {
             memory_limit: self.resources.memory_limit,
             temp_dir: self.resources.temp_dir(),
             strict: self.strict,
+            include_head: self.source.include_head,
         }
     }
 }
@@ -361,9 +408,16 @@ pub struct InspectArgs {
     /// Only series that this PromQL selector matches; repeatable, series of any of them
     #[arg(long = "match", value_name = "SELECTOR")]
     pub selectors: Vec<String>,
+    /// What the run may use.
+    #[command(flatten)]
+    pub resources: ResourceArgs,
     /// Metrics and labels to list
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub top: usize,
+    /// Show the bytes of one structure beside their meaning, of a single block: index.toc, index.symbols,
+    /// index.series:REF, index.postings, index.postings:NAME=VALUE, index.table, chunk:REF, tombstones
+    #[arg(long, value_name = "WHAT", conflicts_with_all = ["selectors", "top"])]
+    pub bytes: Option<Part>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -371,10 +425,14 @@ pub struct InspectArgs {
 
 /// `promblock verify`
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = crate::commands::verify::names())]
 pub struct VerifyArgs {
     /// Where blocks are.
     #[command(flatten)]
     pub source: SourceArgs,
+    /// What the run may use.
+    #[command(flatten)]
+    pub resources: ResourceArgs,
     /// Print each finding as a JSON object
     #[arg(long)]
     pub json: bool,
@@ -461,6 +519,9 @@ pub struct PlanArgs {
     /// What shapes the output.
     #[command(flatten)]
     pub shaping: ShapingArgs,
+    /// What the run may use.
+    #[command(flatten)]
+    pub resources: ResourceArgs,
 }
 
 /// `promblock commit`

@@ -14,7 +14,7 @@ use tsdb_converter::options::ConvertOptions;
 use tsdb_converter::pipeline::Progress;
 
 use super::report::{print_json, print_report};
-use crate::args::ConvertArgs;
+use crate::args::{ConvertArgs, READ_TWICE};
 use crate::exit::{DONE, Failure};
 use crate::messages::Messages;
 use crate::progress::Bar;
@@ -37,6 +37,9 @@ pub fn run(args: &ConvertArgs, messages: &Messages, stop: &Stop) -> Result<u8, F
             let message = "--unit takes the options from DEST; leave out the others that shape the output";
             return Err(Failure::Message(message.to_owned()));
         }
+        Some(_) if args.source.reads_standard_input() => {
+            return Err(Failure::Message(format!("convert --unit {READ_TWICE}")));
+        }
         Some(file) => {
             let units = read_plan(file)?.units;
             convert_units(sources, &args.to, &units, &run, &progress, stop.flag())
@@ -47,6 +50,7 @@ pub fn run(args: &ConvertArgs, messages: &Messages, stop: &Stop) -> Result<u8, F
     if args.json {
         messages.findings(&report.findings); // The report in words lists them.
     }
+    messages.unpacked(&report.unpacked);
     for block in &report.blocks {
         messages.detail(&format!("{}: {} read", block.location, counted(block.read, "sample", "samples")));
     }
@@ -68,7 +72,9 @@ pub fn read_plan(file: &Path) -> Result<PlanFile, Failure> {
 }
 
 fn print_dry_run(args: &ConvertArgs, options: &ConvertOptions, messages: &Messages) -> Result<u8, Failure> {
-    let DryRun { dest, planned, done } = dry_run(&args.source.sources, &args.to, options)?;
+    let DryRun { dest, planned, done } =
+        dry_run(&args.source.sources, &args.resources.read(&args.source), &args.to, options)?;
+    messages.unpacked(&planned.unpacked);
     messages.findings(&planned.findings);
     let estimate = estimate(&planned, options);
     let mut out = io::stdout().lock();
@@ -93,9 +99,13 @@ fn print_dry_run(args: &ConvertArgs, options: &ConvertOptions, messages: &Messag
         )?;
     }
     let units = counted(planned.units.len() as u64, "unit", "units");
+    let histograms = match estimate.histogram_rows {
+        0 => String::new(),
+        rows => format!(", {} of them histograms", count(rows)),
+    };
     writeln!(
         out,
-        "would convert {} in {units} ({} done before): about {} rows, {} as stored, {} logical in BigQuery",
+        "would convert {} in {units} ({} done before): about {} rows{histograms}, {} as stored, {} logical in BigQuery",
         counted(planned.blocks.len() as u64, "block", "blocks"),
         count(done as u64),
         count(estimate.rows),

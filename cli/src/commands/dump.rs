@@ -25,12 +25,14 @@ pub fn run(args: &DumpArgs, messages: &Messages) -> Result<u8, Failure> {
         max_time_ms: args.select.max_time,
         temp_dir: args.resources.temp_dir(),
         memory_limit: args.resources.memory_limit,
+        include_head: args.source.include_head,
     };
     let report = dump(&options, &mut io::stdout().lock()).map_err(|error| match error {
         DumpError::Convert(error) => Failure::from(error),
         DumpError::Write(error) => Failure::from(error),
         error => Failure::Message(error_chain(&error)),
     })?;
+    messages.unpacked(&report.unpacked);
     messages.findings(&report.findings);
     let tally = &report.tally;
     for (&loss, &lost) in &tally.lost {
@@ -43,8 +45,12 @@ pub fn run(args: &DumpArgs, messages: &Messages) -> Result<u8, Failure> {
         let strings = counted(tally.replaced_utf8, "label name or value was", "label names and values were");
         messages.warning(&format!("{strings} not UTF-8, written with U+FFFD"));
     }
+    let histograms = match tally.written_histograms {
+        0 => String::new(),
+        histograms => format!(" ({})", counted(histograms, "histogram", "histograms")),
+    };
     messages.info(&format!(
-        "dumped {} of {} from {}",
+        "dumped {}{histograms} of {} from {}",
         counted(tally.written, "sample", "samples"),
         counted(tally.series, "series", "series"),
         counted(report.blocks as u64, "block", "blocks"),

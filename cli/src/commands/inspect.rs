@@ -1,10 +1,13 @@
 //! `promblock inspect`: what blocks hold, as tables or JSON.
 
 use std::io::{self, BufWriter, Write};
+use std::sync::Arc;
 
+use tsdb_converter::anatomy::{Part, Row, block_folder, show};
 use tsdb_converter::finding::Severity;
 use tsdb_converter::inspect::{InspectOptions, Inspection, MetricInfo, inspect};
 use tsdb_converter::time::display_time;
+use tsdb_reader::source::{LocalSource, Source};
 
 use super::report::print_json;
 use crate::args::InspectArgs;
@@ -14,12 +17,17 @@ use crate::table::{Align, Table, count, counted, size};
 
 /// Runs the command.
 pub fn run(args: &InspectArgs, messages: &Messages) -> Result<u8, Failure> {
+    if let Some(part) = &args.bytes {
+        return bytes(args, part);
+    }
     let options = InspectOptions {
         sources: args.source.sources.clone(),
+        read: args.resources.read(&args.source),
         selectors: args.selectors.clone(),
         top: args.top,
     };
     let inspection = inspect(&options)?;
+    messages.unpacked(&inspection.unpacked);
     messages.findings(&inspection.findings);
     if args.json {
         print_json(&inspection)?
@@ -28,6 +36,36 @@ pub fn run(args: &InspectArgs, messages: &Messages) -> Result<u8, Failure> {
     }
     let broken = inspection.findings.list.iter().any(|finding| finding.severity == Severity::Broken);
     Ok(if broken { LOSSES } else { DONE })
+}
+
+/// Shows the bytes of a structure.
+fn bytes(args: &InspectArgs, part: &Part) -> Result<u8, Failure> {
+    let [source] = args.source.sources.as_slice() else {
+        return Err(Failure::Message("--bytes takes one SOURCE".to_owned()));
+    };
+    let unreadable =
+        |error: io::Error| Failure::Message(format!("cannot read {}: {error}", source.display()));
+    let folder = block_folder(source).map_err(unreadable)?;
+    let source: Arc<dyn Source> = Arc::new(LocalSource::open(&folder).map_err(unreadable)?);
+    let mut out = BufWriter::new(io::stdout().lock());
+    let mut written = Ok(());
+    let is_sound = show(&source, part, &mut |row| {
+        if written.is_ok() {
+            written = print_row(&mut out, &row, args.json);
+        }
+    });
+    written?;
+    out.flush()?;
+    Ok(if is_sound { DONE } else { LOSSES })
+}
+
+fn print_row(out: &mut dyn Write, row: &Row, json: bool) -> io::Result<()> {
+    if json {
+        return writeln!(out, "{}", serde_json::to_string(row)?);
+    }
+    let Row { offset, at, bits, field, value } = row;
+    let offset = offset.map_or_else(String::new, |offset| format!("{offset:#x}"));
+    writeln!(out, "{offset:>10}  {at:<8}  {bits:<24}  {field:<28}  {value}")
 }
 
 fn print(inspection: &Inspection) -> io::Result<()> {

@@ -4,14 +4,19 @@ use std::io::{self, BufWriter, Write};
 
 use tsdb_converter::distribute::plan;
 
-use crate::args::PlanArgs;
+use crate::args::{PlanArgs, READ_TWICE};
 use crate::exit::{DONE, Failure};
 use crate::messages::Messages;
 use crate::table::counted;
 
 /// Runs the command.
 pub fn run(args: &PlanArgs, messages: &Messages) -> Result<u8, Failure> {
-    let (header, planned) = plan(&args.source.sources, &args.to, &args.shaping.options())?;
+    if args.source.reads_standard_input() {
+        return Err(Failure::Message(format!("plan {READ_TWICE}")));
+    }
+    let (header, planned) =
+        plan(&args.source.sources, &args.resources.read(&args.source), &args.to, &args.shaping.options())?;
+    messages.unpacked(&planned.unpacked);
     messages.findings(&planned.findings);
     let mut out = BufWriter::new(io::stdout().lock());
     let mut line = |value: serde_json::Result<String>| match value {

@@ -4,9 +4,11 @@ use std::io::{self, BufWriter, Write};
 use std::time::Duration;
 
 use serde::Serialize;
+use tsdb_converter::head::account::{Dropped, HeadAccount};
 use tsdb_converter::report::Report;
 use tsdb_converter::tally::{Loss, Tally};
 
+use crate::messages::unpacked_sentence;
 use crate::table::{Align, Table, count, counted, size};
 
 /// Prints anything as JSON.
@@ -40,6 +42,15 @@ pub fn print_report(report: &Report, took: Duration) -> io::Result<()> {
             count(report.samples.conflicts)
         )?;
     }
+    let Tally { written_classic, duplicate_classic, .. } = report.samples;
+    if written_classic > 0 {
+        let rows = counted(written_classic, "row", "rows");
+        writeln!(out, "  {rows} of classic series besides, derived from native histograms")?;
+    }
+    if duplicate_classic > 0 {
+        let samples = counted(duplicate_classic, "derived sample", "derived samples");
+        writeln!(out, "  {samples} not written, for the same series and time is stored")?;
+    }
     if report.samples.unreadable_chunks > 0 {
         let chunks = counted(report.samples.unreadable_chunks, "chunk", "chunks");
         writeln!(out, "  {chunks} could not be read; how many samples they held is not known")?;
@@ -57,6 +68,15 @@ pub fn print_report(report: &Report, took: Duration) -> io::Result<()> {
         }
         tables.write(&mut out)?;
     }
+    if !report.unpacked.is_empty() {
+        writeln!(out, "\narchives")?;
+        for archive in &report.unpacked {
+            writeln!(out, "  {}", unpacked_sentence(archive))?;
+        }
+    }
+    for head in &report.heads {
+        print_head(&mut out, head)?;
+    }
     if !report.findings.is_empty() {
         writeln!(out, "\nfindings")?;
         for same in report.findings.list.chunk_by(|a, b| a == b) {
@@ -72,6 +92,50 @@ pub fn print_report(report: &Report, took: Duration) -> io::Result<()> {
     out.flush()
 }
 
+/// What became of the samples of a head on disk, so that for each place the lines make up the first.
+fn print_head(out: &mut dyn Write, head: &HeadAccount) -> io::Result<()> {
+    writeln!(out, "\nhead {}", head.location)?;
+    let places = [
+        ("write-ahead log", &head.log),
+        ("head chunks", &head.chunks),
+        ("log of late samples", &head.late_log),
+    ];
+    let mut lines = Table::new([("", Align::Left), ("", Align::Right)]);
+    for (place, account) in places.into_iter().filter(|(_, account)| account.read > 0) {
+        lines.push([place.to_owned(), count(account.read)]);
+        lines.push(["= in the head".to_owned(), count(account.kept)]);
+        for (&why, &samples) in &account.dropped {
+            lines.push([format!("+ {}", dropped_name(why)), count(samples)]);
+        }
+    }
+    lines.write_rows(out)?;
+    if !head.adds_up() {
+        writeln!(out, "  does not add up; please report this")?;
+    }
+    if head.unknown_records > 0 {
+        let records = counted(head.unknown_records, "record", "records");
+        writeln!(out, "  {records} of a type that this version does not know, passed over as a server does")?;
+    }
+    if head.exemplars > 0 {
+        writeln!(out, "  {} not converted", counted(head.exemplars, "exemplar", "exemplars"))?;
+    }
+    Ok(())
+}
+
+/// Why a sample on disk is not in the head, in words.
+fn dropped_name(why: Dropped) -> &'static str {
+    match why {
+        Dropped::InBlocks => "before the end of the newest block: it has them",
+        Dropped::InHeadChunks => "also in head chunks",
+        Dropped::NotInOrder => "refused by the server, or late and logged as such",
+        Dropped::SeriesEnded => "of series that were logged anew or ended: in blocks",
+        Dropped::Duplicate => "late twice at the same time",
+        Dropped::SeriesGone => "of series that left the head: in blocks",
+        Dropped::UnknownSeries => "lost: the log does not name their series",
+        Dropped::Undecodable => "lost: not decodable",
+    }
+}
+
 /// What became of the samples, so that the second line and those below it make up the first.
 fn terms(samples: &Tally) -> Vec<(String, u64)> {
     let mut terms = vec![("read".to_owned(), samples.read)];
@@ -80,12 +144,18 @@ fn terms(samples: &Tally) -> Vec<(String, u64)> {
         terms.push(("+ of chunks that other units count".to_owned(), samples.taken_over));
         terms.push(("- written by other units".to_owned(), samples.handed_over));
     }
-    terms.push(("= written".to_owned(), samples.written));
+    if samples.written_histograms > 0 {
+        terms.push(("= floats written".to_owned(), samples.written - samples.written_histograms));
+        terms.push(("+ histograms written".to_owned(), samples.written_histograms));
+    } else {
+        terms.push(("= written".to_owned(), samples.written));
+    }
     let mut add = |name: &str, samples: u64| {
         if samples > 0 {
             terms.push((format!("+ {name}"), samples));
         }
     };
+    add("written as classic series", samples.unrolled);
     add("deleted by tombstones", samples.tombstoned);
     add("outside the time range", samples.outside_time_range);
     add("duplicates", samples.duplicates);
@@ -108,18 +178,21 @@ pub fn loss_name(loss: Loss) -> &'static str {
         Loss::EncodingFloatHistogramSt => "native float histograms (encoding 6)",
         Loss::EncodingAggregate => "aggregates of a downsampled block",
         Loss::EncodingUnknown => "unknown encoding",
+        Loss::NamelessHistogram => "native histograms without a name, which have no classic form",
+        Loss::NoOpenMetricsForm => "native histograms, which OpenMetrics text cannot say",
     }
 }
 
 fn sentence(report: &Report, took: Duration) -> String {
     let (samples, units) = (&report.samples, report.units);
+    let rows = samples.written + samples.written_classic;
     let files: u64 = report.tables.iter().map(|table| table.files).sum();
     let bytes: u64 = report.tables.iter().map(|table| table.size_bytes).sum();
     let mut sentence = format!(
         "converted {}: {} read, {} written to {} ({})",
         counted(report.blocks.len() as u64, "block", "blocks"),
         counted(samples.read, "sample", "samples"),
-        counted(samples.written, "row", "rows"),
+        counted(rows, "row", "rows"),
         counted(files, "file", "files"),
         size(bytes),
     );

@@ -1,10 +1,14 @@
 //! `promblock verify`: one line per finding.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::path::Path;
 
 use tsdb_converter::discover::every_block;
 use tsdb_converter::finding::{Finding, Severity};
-use tsdb_converter::verify::{Verified, verify};
+use tsdb_converter::verify::files::foreign_files;
+use tsdb_converter::verify::{Verified, names, verify};
+use tsdb_reader::samples::HistogramRule;
 
 use crate::args::VerifyArgs;
 use crate::exit::{DONE, Failure, LOSSES};
@@ -13,7 +17,9 @@ use crate::table::counted;
 
 /// Runs the command.
 pub fn run(args: &VerifyArgs, messages: &Messages) -> Result<u8, Failure> {
-    let discovery = every_block(&args.source.sources).map_err(|error| Failure::of(&error))?;
+    let discovery = every_block(&args.source.sources, &args.resources.read(&args.source))
+        .map_err(|error| Failure::of(&error))?;
+    messages.unpacked(&discovery.unpacked);
     let mut out = io::stdout().lock();
     let mut written = Ok(());
     let mut tell = |finding: Finding| {
@@ -36,6 +42,10 @@ pub fn run(args: &VerifyArgs, messages: &Messages) -> Result<u8, Failure> {
     let blocks = discovery.blocks.len() as u64;
     for found in discovery.blocks {
         messages.detail(&format!("verifying {}", found.location));
+        foreign_files(Path::new(&found.location), &mut |finding| {
+            total.findings += 1;
+            tell(finding);
+        });
         let of_block = verify(&found.block, &found.location, &mut tell);
         total.series += of_block.series;
         total.chunks += of_block.chunks;
@@ -68,4 +78,23 @@ fn print(out: &mut dyn Write, finding: &Finding, json: bool) -> io::Result<()> {
     }
     let note = if finding.severity == Severity::Note { "note: " } else { "" };
     writeln!(out, "{}: {note}{}: {}", finding.place, finding.name, finding.message)
+}
+
+/// The names of findings, for the help.
+pub fn names() -> String {
+    let mut text = String::from("Findings by name:\n");
+    let list = |text: &mut String, names: &[(&str, &str)]| {
+        for (name, meaning) in names {
+            let _infallible = writeln!(text, "  {name:<28} {meaning}");
+        }
+    };
+    list(&mut text, names::NAMES);
+    for rule in HistogramRule::ALL {
+        let _infallible = writeln!(text, "  {:<28} of a histogram, {rule}", rule.name());
+    }
+    text.push_str("PART-WAY, such as symbols-checksum, says that the reader refuses a part. Parts:\n");
+    list(&mut text, names::PARTS);
+    text.push_str("Ways:\n");
+    list(&mut text, names::WAYS);
+    text
 }

@@ -8,7 +8,12 @@ import pyarrow.parquet as pq
 from tables import Mismatch, same
 
 DICTIONARY = {"PLAIN", "RLE", "RLE_DICTIONARY", "PLAIN_DICTIONARY"}
-COMPACT = {"timestamp": "DELTA_BINARY_PACKED", "start_timestamp": "DELTA_BINARY_PACKED", "value": "BYTE_STREAM_SPLIT"}
+COMPACT = {"timestamp": "DELTA_BINARY_PACKED", "start_timestamp": "DELTA_BINARY_PACKED"}
+COMPACT |= dict.fromkeys(
+    ("value", "count", "sum", "zero_threshold", "zero_count", "buckets.list.element.count"), "BYTE_STREAM_SPLIT"
+)
+# These may repeat or not.
+BOUNDS = ("buckets.list.element.lower", "buckets.list.element.upper")
 CODECS = {"zstd": "ZSTD", "snappy": "SNAPPY", "none": "UNCOMPRESSED"}
 # Physical and logical types that become STRING, INTEGER, FLOAT and TIMESTAMP. Left out on purpose: INT96, unsigned
 # integers, nanoseconds, bytes without an annotation, JSON and ENUM, which load as something else or not at all.
@@ -73,8 +78,10 @@ def _check_columns(path: str, file: pq.ParquetFile, schema: list[dict]) -> None:
 
 def _check_chunk(path: str, table: str, chunk, profile: str, compression: str) -> None:
     what = f"{path}, {chunk.path_in_schema}"
-    special = COMPACT.get(chunk.path_in_schema) if (table, profile) == ("samples", "compact") else None
+    special = COMPACT.get(chunk.path_in_schema) if table != "series" and profile == "compact" else None
     encodings = set(chunk.encodings)
+    if profile == "compact" and chunk.path_in_schema in BOUNDS:
+        encodings -= {"BYTE_STREAM_SPLIT"}
     if special:
         # A page of nothing but nulls has no values to encode.
         nulls = chunk.statistics.null_count

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
-from expected import PAIRS, TIMESTAMP, canonical_pairs
+from expected import BUCKET_BITS, BUCKET_FIELDS, BUCKETS, PAIRS, TIMESTAMP, canonical_pairs
 
 ARROW_TYPES = {
     "STRING": pa.string(),
@@ -20,14 +20,15 @@ ARROW_TYPES = {
     "INTEGER": pa.int64(),
     "FLOAT": pa.float64(),
     "TIMESTAMP": TIMESTAMP,
-    "RECORD": PAIRS,
 }
+RECORD_TYPES = {"label_pairs": PAIRS, "buckets": BUCKETS}
 DUCKDB_TYPES = {
     pa.string(): "VARCHAR",
     pa.int64(): "BIGINT",
     pa.float64(): "DOUBLE",
     TIMESTAMP: "TIMESTAMP WITH TIME ZONE",
     PAIRS: 'STRUCT("name" VARCHAR, "value" VARCHAR)[]',
+    BUCKETS: 'STRUCT(lower DOUBLE, upper DOUBLE, count DOUBLE)[]',
 }
 POLARS_TYPES = {
     pa.string(): pl.String(),
@@ -35,8 +36,14 @@ POLARS_TYPES = {
     pa.float64(): pl.Float64(),
     TIMESTAMP: pl.Datetime("ms", "UTC"),
     PAIRS: pl.List(pl.Struct({"name": pl.String(), "value": pl.String()})),
+    BUCKETS: pl.List(pl.Struct({name: pl.Float64() for name in BUCKET_FIELDS})),
 }
 NAN_BITS = 0x7FF8000000000000
+
+
+def arrow_type(field: dict) -> pa.DataType:
+    """The Arrow type of a field of a BigQuery schema."""
+    return RECORD_TYPES[field["name"]] if field["type"] == "RECORD" else ARROW_TYPES[field["type"]]
 
 
 class Mismatch(Exception):
@@ -64,7 +71,7 @@ def same_rows(what: str, found: pa.Table, wanted: pa.Table, skip: set[str] = fro
         if not mine.equals(theirs):
             pairs = enumerate(zip(mine.to_pylist(), theirs.to_pylist()))
             at, (one, other) = next((at, pair) for at, pair in pairs if pair[0] != pair[1])
-            if name == "value":
+            if pa.types.is_uint64(mine.type):
                 one, other = (value if value is None else f"{value:016x}" for value in (one, other))
             raise Mismatch(f"{what}, {name} in row {at}: found {_short(one)}, expected {_short(other)}")
 
@@ -82,6 +89,10 @@ def comparable(table: pa.Table) -> pa.Table:
             column = texts.take(codes.indices)
         elif pa.types.is_timestamp(column.type):
             column = column.cast(TIMESTAMP)
+        elif name == "buckets":
+            column = _bucket_bits(column.cast(BUCKETS))
+        elif name == "counter_reset_hint":
+            column = _hints(column.cast(pa.string()))
         elif pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
             column = column.cast(PAIRS)
         elif not pa.types.is_integer(column.type):
@@ -95,19 +106,43 @@ def _bits(column: pa.Array) -> pa.Array:
     return pa.array(values, mask=column.is_null().to_numpy(zero_copy_only=False))
 
 
+def _bucket_bits(column: pa.ListArray) -> pa.Array:
+    same("lists that are null", column.null_count, 0)
+    lens = column.value_lengths().to_numpy(zero_copy_only=False)
+    elements = column.flatten()
+    fields = [_bits(elements.field(name)) for name in BUCKET_FIELDS]
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lens)]), pa.int32())
+    return pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays(fields, list(BUCKET_FIELDS))).cast(BUCKET_BITS)
+
+
+def _hints(column: pa.Array) -> pa.Array:
+    """What is known of counters depends on the rows around; gauges are gauges."""
+    found = column.to_pylist()
+    same("hints", set(found) - {None, "unknown", "reset", "not_reset", "gauge"}, set())
+    return pa.array([hint if hint in (None, "gauge") else "counter" for hint in found], pa.string())
+
+
 def _canonical(text: str) -> str:
     return canonical_pairs(json.loads(text, object_pairs_hook=list, parse_constant=_refuse))
 
 
 def one_nan(table: pa.Table) -> pa.Table:
     """Text has one NaN: bits of all others become its."""
-    if "value" not in table.column_names:
-        return table
-    at = table.column_names.index("value")
-    column = table["value"].combine_chunks()
+    for at, name in enumerate(table.column_names):
+        column = table[name].combine_chunks()
+        if pa.types.is_uint64(column.type):
+            table = table.set_column(at, name, _one_nan(column))
+        elif name == "buckets":
+            elements = column.flatten()
+            fields = [_one_nan(elements.field(field)) for field in BUCKET_FIELDS]
+            elements = pa.StructArray.from_arrays(fields, list(BUCKET_FIELDS))
+            table = table.set_column(at, name, pa.ListArray.from_arrays(column.offsets, elements).cast(BUCKET_BITS))
+    return table
+
+
+def _one_nan(column: pa.Array) -> pa.Array:
     is_nan = pa.array(np.isnan(column.fill_null(0).to_numpy().view(np.float64)))
-    column = pa.compute.if_else(is_nan, pa.scalar(NAN_BITS, pa.uint64()), column)
-    return table.set_column(at, "value", column)
+    return pa.compute.if_else(is_nan, pa.scalar(NAN_BITS, pa.uint64()), column)
 
 
 # Parquet
@@ -123,8 +158,9 @@ def parquet_by_pyarrow(paths: list[str], types: dict[str, pa.DataType]) -> pa.Ta
 
 def _as_pairs(field: pa.Field) -> pa.Field:
     """Names of list elements are no part of a type's equality; their being nullable is."""
-    if pa.types.is_list(field.type) and field.type.equals(PAIRS):
-        return field.with_type(PAIRS)
+    for kind in RECORD_TYPES.values():
+        if field.type.equals(kind):
+            return field.with_type(kind)
     return field
 
 
@@ -190,10 +226,13 @@ def ndjson_by_json(paths: list[str], schema: list[dict]) -> pa.Table:
             column.append(_loaded(name, kinds[name], row.get(name)))
     arrays = []
     for name, column in rows.items():
-        kind = ARROW_TYPES[kinds[name]]
-        if name == "value":
-            bits = [None if v is None else struct.unpack("<Q", struct.pack("<d", v))[0] for v in column]
-            arrays.append(pa.array(bits, pa.uint64()))
+        kind = RECORD_TYPES[name] if kinds[name] == "RECORD" else ARROW_TYPES[kinds[name]]
+        if name == "buckets":
+            arrays.append(pa.array(column, BUCKET_BITS))
+        elif name == "counter_reset_hint":
+            arrays.append(_hints(pa.array(column, pa.string())))
+        elif kind == pa.float64():
+            arrays.append(pa.array([None if v is None else _bits_of(v) for v in column], pa.uint64()))
         elif kind == TIMESTAMP:
             arrays.append(pa.array(column, pa.string()).cast(TIMESTAMP))
         else:
@@ -211,7 +250,7 @@ def _loaded(name: str, kind: str, value):
         case "JSON" if isinstance(value, list) and all(isinstance(text, str) for _, text in value):
             return canonical_pairs(value)
         case "INTEGER" if isinstance(value, int) and abs(value) < 2**53:
-            same("samples alone are written as numbers", name, "samples")
+            same("integers that are small are written as numbers", name in ("samples", "histogram_schema"), True)
             return value
         case "INTEGER" if isinstance(value, str) and str(int(value)) == value:
             return int(value)
@@ -219,13 +258,20 @@ def _loaded(name: str, kind: str, value):
             return float(value)
         case "TIMESTAMP" if isinstance(value, str) and ISO_TIME.fullmatch(value):
             return value
+        case "RECORD" if name == "buckets" and isinstance(value, list):
+            buckets = [_unique(element) for element in value]
+            return [{field: _bits_of(_loaded(field, "FLOAT", of)) for field, of in bucket.items()} for bucket in buckets]
         case "RECORD" if isinstance(value, list):
             return [_unique(element) for element in value]
     raise Mismatch(f"{name}: no loader takes {_short(value)} as {kind}")
 
 
+def _bits_of(value: float) -> int:
+    return struct.unpack("<Q", struct.pack("<d", value))[0]
+
+
 def ndjson_by_duckdb(db: duckdb.DuckDBPyConnection, paths: list[str], schema: list[dict]) -> pa.Table:
-    types = {field["name"]: DUCKDB_TYPES[ARROW_TYPES[field["type"]]] for field in schema}
+    types = {field["name"]: DUCKDB_TYPES[arrow_type(field)] for field in schema}
     if "labels" in types:
         types["labels"] = "JSON"
     columns = ", ".join(f'"{name}": \'{kind}\'' for name, kind in types.items())
@@ -238,10 +284,14 @@ def ndjson_by_polars(paths: list[str], schema: list[dict]) -> pa.Table:
     """Labels stay out: Polars has no type for JSON."""
     read, cast = {}, []
     for field in schema:
-        name, kind = field["name"], POLARS_TYPES[ARROW_TYPES[field["type"]]]
+        name, kind = field["name"], POLARS_TYPES[arrow_type(field)]
         read[name] = kind if field["type"] in ("RECORD", "INTEGER") and name != "series_id" else pl.String()
         if kind == pl.Datetime("ms", "UTC"):
             cast.append(pl.col(name).str.to_datetime("%Y-%m-%dT%H:%M:%S%.3fZ", time_unit="ms", time_zone="UTC"))
+        elif name == "buckets":
+            # Not every number is one in JSON.
+            read[name] = pl.List(pl.Struct({field: pl.String() for field in BUCKET_FIELDS}))
+            cast.append(pl.col(name).cast(kind))
         elif kind in (pl.Int64(), pl.Float64()):
             cast.append(pl.col(name).cast(kind))
     frame = pl.scan_ndjson(paths, schema=read).with_columns(cast).collect()

@@ -30,6 +30,30 @@ pub type Sample = (i64, u64, i64);
 /// Series by `series_id`.
 pub type Samples = BTreeMap<i64, Vec<Sample>>;
 
+/// A native histogram, doubles as their bits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Histogram {
+    pub time_ms: i64,
+    pub start_ms: i64,
+    /// None for a stale marker.
+    pub values: Option<HistogramValues>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct HistogramValues {
+    pub count: u64,
+    pub sum: u64,
+    pub schema: i64,
+    pub zero_threshold: u64,
+    pub zero_count: u64,
+    pub hint: String,
+    /// Lower bound, upper bound, count.
+    pub buckets: Vec<[u64; 3]>,
+}
+
+/// Histograms by `series_id`, in time order.
+pub type Histograms = BTreeMap<i64, Vec<Histogram>>;
+
 pub fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures")
 }
@@ -60,8 +84,8 @@ pub struct Expected {
     pub header: Value,
     /// Float samples.
     pub floats: Samples,
-    /// Number of histogram samples.
-    pub histograms: u64,
+    /// Native histograms; their hints as the reference has them chunk by chunk.
+    pub histograms: Histograms,
     /// Labels of every series.
     pub labels: BTreeMap<i64, Labels>,
 }
@@ -70,17 +94,16 @@ pub fn expected(name: &str) -> Expected {
     let text = fs::read_to_string(fixtures().join(format!("expected/{name}.ndjson"))).unwrap();
     let mut lines = text.lines();
     let header = serde_json::from_str(lines.next().unwrap()).unwrap();
-    let (mut floats, mut labels_by_id, mut histograms) = (Samples::new(), BTreeMap::new(), 0);
+    let (mut floats, mut labels_by_id, mut histograms) = (Samples::new(), BTreeMap::new(), Histograms::new());
     for line in lines {
         let series: Value = serde_json::from_str(line).unwrap();
         let labels = labels(&series["labels"]);
-        let mut samples = Vec::new();
+        let (mut samples, mut of_series) = (Vec::new(), Vec::new());
         for sample in series["samples"].as_array().into_iter().flatten() {
-            match sample[1].as_str().unwrap() {
-                "histogram" => histograms += 1,
-                bits => {
-                    samples.push((int(&sample[0]), u64::from_str_radix(bits, 16).unwrap(), int(&sample[2])))
-                }
+            let (time_ms, start_ms) = (int(&sample[0]), int(&sample[2]));
+            match &sample[1] {
+                Value::String(_) => samples.push((time_ms, hex(&sample[1]), start_ms)),
+                histogram => of_series.push(Histogram { time_ms, start_ms, values: values(histogram) }),
             }
         }
         for run in series["runs"].as_array().into_iter().flatten() {
@@ -91,11 +114,47 @@ pub fn expected(name: &str) -> Expected {
         }
         let series_id = series_id(&labels);
         labels_by_id.insert(series_id, labels);
+        if !of_series.is_empty() {
+            histograms.insert(series_id, of_series);
+        }
         if !samples.is_empty() {
             assert!(floats.insert(series_id, samples).is_none(), "{name}: two series with one id");
         }
     }
     Expected { header, floats, histograms, labels: labels_by_id }
+}
+
+/// A histogram of an expected file; none for a stale marker.
+fn values(histogram: &Value) -> Option<HistogramValues> {
+    if histogram["stale"] == true {
+        return None;
+    }
+    let is_float = histogram["float"] == true;
+    let count = |count: &Value| match (count, is_float) {
+        (_, true) => hex(count),
+        (Value::String(digits), false) => (digits.parse::<u64>().unwrap() as f64).to_bits(),
+        (count, false) => (count.as_u64().unwrap() as f64).to_bits(),
+    };
+    let buckets = histogram["buckets"].as_array().unwrap().iter();
+    Some(HistogramValues {
+        count: count(&histogram["count"]),
+        sum: hex(&histogram["sum"]),
+        schema: int(&histogram["schema"]),
+        zero_threshold: hex(&histogram["zero_threshold"]),
+        zero_count: count(&histogram["zero_count"]),
+        hint: match int(&histogram["hint"]) {
+            0 => "unknown".to_owned(),
+            1 => "reset".to_owned(),
+            2 => "not_reset".to_owned(),
+            _ => "gauge".to_owned(),
+        },
+        buckets: buckets.map(|at| [hex(&at[0]), hex(&at[1]), count(&at[2])]).collect(),
+    })
+}
+
+/// Bits in hexadecimal digits.
+fn hex(bits: &Value) -> u64 {
+    u64::from_str_radix(bits.as_str().unwrap(), 16).unwrap()
 }
 
 /// A label set of an expected file.
@@ -127,15 +186,74 @@ pub type Row = (i64, Sample);
 /// Rows of `samples` in the order of the manifest's files: by unit, so by partition, then shard.
 pub fn rows_in(dest: &Path) -> Vec<Row> {
     let mut rows = Vec::new();
+    batches_in(dest, "samples").iter().for_each(|batch| add_rows(batch, &mut rows));
+    rows
+}
+
+/// All of a table in the order of the manifest's files.
+pub fn batches_in(dest: &Path, table: &str) -> Vec<RecordBatch> {
+    let mut batches = Vec::new();
     for unit in manifest(dest).units {
-        for file in unit.files.iter().filter(|file| file.table == "samples") {
+        for file in unit.files.iter().filter(|file| file.table == table) {
             let open = fs::File::open(dest.join(&file.path)).unwrap();
-            for batch in ParquetRecordBatchReaderBuilder::try_new(open).unwrap().build().unwrap() {
-                add_rows(&batch.unwrap(), &mut rows);
-            }
+            let reader = ParquetRecordBatchReaderBuilder::try_new(open).unwrap().build().unwrap();
+            let before = batches.len();
+            batches.extend(reader.map(Result::unwrap));
+            let rows: usize = batches[before..].iter().map(RecordBatch::num_rows).sum();
+            assert_eq!(rows as u64, file.rows, "{}", file.path);
         }
     }
-    rows
+    batches
+}
+
+/// Rows of `histograms` by series, in time order.
+pub fn histograms_in(dest: &Path) -> Histograms {
+    let mut histograms = Histograms::new();
+    for batch in batches_in(dest, "histograms") {
+        for row in 0..batch.num_rows() {
+            let id = batch["series_id"].as_primitive::<Int64Type>().value(row);
+            histograms.entry(id).or_default().push(histogram(&batch, row));
+        }
+    }
+    histograms.values_mut().for_each(|of_series| of_series.sort_by_key(|at| at.time_ms));
+    histograms
+}
+
+fn histogram(batch: &RecordBatch, row: usize) -> Histogram {
+    let time = |name: &str| {
+        let times = batch[name].as_primitive::<TimestampMillisecondType>();
+        (!times.is_null(row)).then(|| times.value(row))
+    };
+    let double = |name: &str| {
+        let doubles = batch[name].as_primitive::<Float64Type>();
+        (!doubles.is_null(row)).then(|| doubles.value(row).to_bits())
+    };
+    let schemas = batch["histogram_schema"].as_primitive::<Int64Type>();
+    let hints = batch["counter_reset_hint"].as_string::<i32>();
+    let lists = batch["buckets"].as_list::<i32>();
+    assert!(!lists.is_null(row));
+    let list = lists.value(row);
+    let fields = ["lower", "upper", "count"].map(|name| {
+        let doubles = list.as_struct().column_by_name(name).unwrap().as_primitive::<Float64Type>().clone();
+        assert_eq!(doubles.null_count(), 0);
+        doubles
+    });
+    let buckets: Vec<_> =
+        (0..list.len()).map(|at| fields.each_ref().map(|field| field.value(at).to_bits())).collect();
+    let values = double("count").map(|count| HistogramValues {
+        count,
+        sum: double("sum").unwrap(),
+        schema: schemas.value(row),
+        zero_threshold: double("zero_threshold").unwrap(),
+        zero_count: double("zero_count").unwrap(),
+        hint: hints.value(row).to_owned(),
+        buckets: buckets.clone(),
+    });
+    if values.is_none() {
+        let empty = buckets.is_empty() && schemas.is_null(row) && hints.is_null(row);
+        assert!(empty && ["sum", "zero_threshold", "zero_count"].iter().all(|name| double(name).is_none()));
+    }
+    Histogram { time_ms: time("timestamp").unwrap(), start_ms: time("start_timestamp").unwrap_or(0), values }
 }
 
 /// The same by series, in time order.
@@ -162,7 +280,8 @@ fn add_rows(batch: &RecordBatch, rows: &mut Vec<Row>) {
 }
 
 pub fn run_options(threads: usize) -> RunOptions {
-    RunOptions { threads, memory_limit: 512 << 20, temp_dir: std::env::temp_dir(), strict: false }
+    let (memory_limit, temp_dir) = (512 << 20, std::env::temp_dir());
+    RunOptions { threads, memory_limit, temp_dir, strict: false, include_head: false }
 }
 
 pub fn convert_to(
