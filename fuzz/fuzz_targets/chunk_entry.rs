@@ -44,7 +44,8 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(found.data(), scanned.data());
         let _ = found.num_samples();
     }
-    let everywhere: Vec<_> = (0..u32::try_from(data.len().min(300)).unwrap()).map(|at| ChunkRef::new(0, at)).collect();
+    let everywhere: Vec<_> =
+        (0..u32::try_from(data.len().min(300)).unwrap()).map(|at| ChunkRef::new(0, at)).collect();
     let mut found: Vec<Result<_, Error>> = Vec::new();
     chunks.read(&everywhere, &mut found);
     assert_eq!(found.len(), everywhere.len());

@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use tsdb_reader::index::LayoutHint;
 use tsdb_reader::source::{BlockFile, MemorySource};
 use tsdb_reader::{Index, Series};
 
 fuzz_target!(|bytes: &[u8]| {
     let source = MemorySource::new().with(BlockFile::Index, Bytes::copy_from_slice(bytes));
-    let Ok(index) = Index::open(Arc::new(source), LayoutHint::VersionByte) else { return };
+    let Ok(index) = Index::open(Arc::new(source)) else { return };
     if let Ok(names) = index.label_names() {
         for name in names.take(1000) {
             for (value, offset) in index.label_values(name).into_iter().flatten().take(1000) {
