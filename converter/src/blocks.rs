@@ -164,12 +164,6 @@ impl OpenBlock {
         stats.num_samples.checked_div(stats.num_chunks).unwrap_or(120).clamp(1, u16::MAX.into())
     }
 
-    /// True when `meta.json` does not rule native histograms out. Their number is stated since Prometheus 3.6.
-    pub fn may_hold_histograms(&self) -> bool {
-        let stats = &self.block.meta().stats;
-        stats.num_histogram_samples > 0 || stats.num_float_samples != stats.num_samples
-    }
-
     /// Runs of series in `shard`: run 0 is the series without a metric, run n the metric n - 1.
     pub fn runs_of(&self, shard: &Shard) -> (usize, usize) {
         let before = |bound: &Option<Vec<u8>>, open: usize| match bound {

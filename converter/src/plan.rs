@@ -8,6 +8,7 @@
 //! Units are independent and idempotent. A unit's *fingerprint* covers all that shapes its bytes: the options,
 //! the shards, and what it reads. The same fingerprint means the same content, so that a rerun skips it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -15,8 +16,9 @@ use tsdb_reader::Ulid;
 use xxhash_rust::xxh64::Xxh64;
 
 use crate::blocks::OpenBlock;
+use crate::classic;
 use crate::metadata::Metadata;
-use crate::options::ConvertOptions;
+use crate::options::{ConvertOptions, Histograms};
 use crate::sink::{Compression, FORMAT_VERSION, Format};
 use crate::time::{Partition, TimeBounds};
 
@@ -233,7 +235,8 @@ pub fn units(
         for (partition, members) in &by_partition {
             let read = || members.iter().filter_map(|&at| blocks.get(at));
             let described = described.entry((shard.index, members.as_slice()));
-            let described = *described.or_insert_with(|| described_by(read(), shard, metadata));
+            let described =
+                *described.or_insert_with(|| described_by(read(), shard, metadata, options.histograms));
             units.push(Unit {
                 unit: format!("{}-{:04}", partition.key, shard.index),
                 partition: (*partition).clone(),
@@ -332,16 +335,22 @@ fn described_by<'a>(
     blocks: impl Iterator<Item = &'a OpenBlock>,
     shard: &Shard,
     metadata: &Metadata,
+    histograms: Histograms,
 ) -> Option<u64> {
     metadata.metrics().next()?;
-    let mut metrics: BTreeSet<&[u8]> = BTreeSet::new();
+    let mut metrics: BTreeSet<Cow<'_, [u8]>> = BTreeSet::new();
     for block in blocks {
         let (from, to) = block.runs_of(shard);
         let of_shard = block.metrics.get(from.saturating_sub(1)..to.saturating_sub(1)).unwrap_or_default();
-        metrics.extend(of_shard.iter().map(|metric| metric.metric.as_slice()));
+        metrics.extend(of_shard.iter().map(|metric| Cow::Borrowed(metric.metric.as_slice())));
+        if histograms.are_classic() {
+            // Any metric may have histograms, and what they become may lie in another shard than they do.
+            let names = block.metrics.iter().flat_map(|metric| classic::names(&metric.metric));
+            metrics.extend(names.filter(|name| shard.contains(name)).map(Cow::Owned));
+        }
     }
     let mut known =
-        metrics.into_iter().filter_map(|metric| Some((metric, metadata.of_metric(metric)?))).peekable();
+        metrics.iter().filter_map(|metric| Some((metric, metadata.of_metric(metric)?))).peekable();
     known.peek()?;
     let mut hash = Xxh64::new(0);
     for (metric, metadata) in known {

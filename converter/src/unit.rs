@@ -71,7 +71,9 @@ where
 fn weight(member: &Member, blocks: SliceBlocks<'_>) -> u64 {
     let Some(block) = blocks.get(member.block) else { return member.chunks.len() as u64 };
     let rows = member.chunks.len() as u64 * block.samples_per_chunk();
-    if block.block.meta().stats.num_histogram_samples == 0 {
+    let stats = &block.block.meta().stats;
+    // Before Prometheus 3.6 the kinds were not told apart.
+    if stats.num_histogram_samples == 0 && stats.num_float_samples == stats.num_samples {
         return rows;
     }
     rows.max(chunk_bytes(&member.chunks) / CHUNK_BYTES_PER_ROW)

@@ -546,7 +546,7 @@ fn fixture_samples(name: &str) -> Samples {
 }
 
 /// Folder, its expected file, and what is said to be broken in it.
-const FIXTURES: [(&str, &str, &[&str]); 19] = [
+const FIXTURES: [(&str, &str, &[&str]); 20] = [
     ("crashed", "crashed", &[]),
     ("crashed_snapshot", "crashed_snapshot", &[]),
     ("head_only", "head_only", &[]),
@@ -560,6 +560,8 @@ const FIXTURES: [(&str, &str, &[&str]); 19] = [
     ("head_chunks_stale", "head_chunks_stale", &[]),
     ("head_chunks_gap", "head_chunks_gap", &["head-chunks-gap"]),
     ("wal_torn", "wal_torn", &[]),
+    // A server does not read the log of late samples after a repair.
+    ("wal_torn_late", "wal_torn_late.rest", &[]),
     ("wal_zero_tail", "wal_zero_tail", &[]),
     ("wal_empty_segments", "wal_empty_segments", &[]),
     ("wal_corrupt_middle", "wal_corrupt_middle", &["damaged-log"]),

@@ -29,6 +29,9 @@ pub const TOMBSTONES_BYTES: u64 = 64 << 20;
 /// Memory of one compiled regular expression.
 pub const REGEX_BYTES: usize = 10 << 20;
 
+/// Buckets of all histograms of a chunk, 8 bytes each once they are decoded. Chunks of Prometheus have some thousand.
+pub const CHUNK_BUCKETS: u64 = 1 << 24;
+
 /// A record of the write-ahead log after decompression. Those of Prometheus stay below a few MiB; a segment is cut
 /// at 128 MiB.
 pub const RECORD_BYTES: u64 = 256 << 20;

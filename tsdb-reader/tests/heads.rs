@@ -114,7 +114,7 @@ fn segment(
 }
 
 /// What is wrong with the data directories that something is wrong with.
-const WRONG: [(&str, &str); 6] = [
+const WRONG: [(&str, &str); 7] = [
     ("head_chunks_gap", "chunks_head/000001 is followed by chunks_head/000003"),
     (
         "wal_corrupt_middle",
@@ -133,6 +133,10 @@ const WRONG: [(&str, &str); 6] = [
          2.4 and 2.51 on the data directory once, which rewrites it) at offset 0x0",
     ),
     ("wal_torn", "cannot decode wal/00000004: record is cut off by the end of the file at offset 0x6dc"),
+    (
+        "wal_torn_late",
+        "cannot decode wal/00000000: record is cut off by the end of the file at offset 0x312e",
+    ),
 ];
 
 #[test]

@@ -15,7 +15,7 @@ use tsdb_reader::index::ChunkMeta;
 use tsdb_reader::samples::{FloatColumns, HistogramColumns};
 use tsdb_reader::{Block, Ulid};
 
-use super::{Bounds, Unrolling, becomes_any};
+use super::{Bounds, Unrolling, names};
 use crate::blocks::OpenBlock;
 use crate::build::{BlockBuilder, BuildError};
 use crate::finding::Findings;
@@ -69,18 +69,11 @@ impl Histograms<'_> {
     ) -> Result<(Option<Arc<OpenBlock>>, Findings), ClassicError> {
         let mut findings = Findings::default();
         let wants = |metric: &[u8]| self.reach.shard.contains(metric);
-        let becomes = |metric: &[u8]| becomes_any(metric, wants);
-        let Reach { blocks, members, .. } = &self.reach;
-        let may_hold = |at: &usize| blocks.get(*at).is_some_and(OpenBlock::may_hold_histograms);
-        let reach = Reach {
-            blocks,
-            members: members.iter().copied().filter(may_hold).collect(),
-            own: None,
-            shard: Shard::ALL,
-            wants: Some(&becomes),
-        };
+        let becomes = |metric: &[u8]| names(metric).iter().any(|name| wants(name));
+        let blocks = self.reach.blocks;
+        let reach = Reach { own: None, shard: Shard::ALL, wants: Some(&becomes), ..self.reach.clone() };
         let mut merge = SeriesMerge::new(&reach, self.walk, must_sort, self.allow_merge, keep)?;
-        let mut merger = Merger::new(*blocks, Wanted { nested: true, ..self.wanted });
+        let mut merger = Merger::new(blocks, Wanted { nested: true, ..self.wanted });
         let mut builder = BlockBuilder::new(self.temp_dir, self.budget_bytes);
         let (mut floats, mut histograms) = (FloatColumns::default(), HistogramColumns::default());
         while let Some(series) = merge.next()? {
@@ -120,6 +113,7 @@ impl Histograms<'_> {
                 (more, columns) = next(&mut merger);
                 unrolling.push(&columns, &mut builder)?;
             }
+            unrolling.finish(&mut builder)?;
             histograms = columns;
         }
         findings.append(merge.take_findings());

@@ -40,9 +40,9 @@ const BUCKET: &[u8] = b"_bucket";
 const COUNT: &[u8] = b"_count";
 const SUM: &[u8] = b"_sum";
 
-/// True when any of the metrics that `metric` becomes is wanted.
-pub fn becomes_any(metric: &[u8], wants: impl Fn(&[u8]) -> bool) -> bool {
-    [BUCKET, COUNT, SUM].into_iter().any(|suffix| wants(&[metric, suffix].concat()))
+/// The metrics that `metric` becomes.
+pub fn names(metric: &[u8]) -> [Vec<u8>; 3] {
+    [BUCKET, COUNT, SUM].map(|suffix| [metric, suffix].concat())
 }
 
 /// An upper bound, in the order of the numbers. Both zeros are one.
@@ -230,6 +230,12 @@ impl Unrolling {
             self.push_row(&row, buckets, builder)?;
         }
         Ok(())
+    }
+
+    /// Ends the chunks of all series, whose samples are all there: an open chunk takes more memory than an ended one.
+    pub fn finish(&self, builder: &mut BlockBuilder) -> Result<(), BuildError> {
+        let all = self.count.iter().chain(&self.sum).chain(self.buckets.values());
+        all.copied().try_for_each(|id| builder.cut(id))
     }
 
     fn push_row(

@@ -19,9 +19,13 @@ const FILE_BYTES: u64 = 1 << 30;
 #[derive(Debug, Clone)]
 pub struct TreeFiles(pub Arc<dyn Tree>);
 
-/// True when a tree has the files of a head at its root. Empty folders are none: archives do not keep them.
+/// True when a tree has the files of a head at its root. Empty folders are none: archives do not keep them. One that
+/// cannot be listed may hold some; who reads it names it.
 pub fn has_head(tree: &dyn Tree) -> bool {
-    let has_files = |folder| tree.entries(Path::new(folder)).is_ok_and(|entries| !entries.is_empty());
+    let has_files = |folder| match tree.entries(Path::new(folder)) {
+        Ok(entries) => !entries.is_empty(),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    };
     ["wal", "chunks_head", "wbl"].into_iter().any(has_files)
 }
 

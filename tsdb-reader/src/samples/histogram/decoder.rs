@@ -30,7 +30,8 @@ use super::reduce::{FINEST_SCHEMA, Reduction};
 use super::start_time::StartTimes;
 use super::{CounterResetHint, Histogram, HistogramColumns, HistogramKind, HistogramLayout};
 use crate::chunks::{Chunk, Encoding};
-use crate::error::DecodeError;
+use crate::error::{DecodeError, DecodeErrorKind};
+use crate::limits::CHUNK_BUCKETS;
 use crate::trace::Trace;
 
 /// The field that [`Counts::read_next`] reads first.
@@ -153,13 +154,28 @@ struct Layouts {
 }
 
 impl Layouts {
-    /// Reads the layout of a chunk; `bucket_bits` are the least that each of its buckets takes.
-    fn read(&mut self, bits: &Bits<'_>, at: &mut u64, bucket_bits: u64) -> Result<(), DecodeError> {
+    /// Reads the layout of a chunk of `count` histograms; `bucket_bits` are the least that each bucket of the first one
+    /// takes.
+    fn read(
+        &mut self,
+        bits: &Bits<'_>,
+        at: &mut u64,
+        count: u32,
+        bucket_bits: u64,
+    ) -> Result<(), DecodeError> {
         let start = *at;
         self.spare.read(bits, at)?;
         let positive = self.spare.positive_buckets();
         let buckets = positive.saturating_add(self.spare.negative_buckets());
         bits.require(*at, buckets.saturating_mul(bucket_bits), "buckets")?;
+        // A bucket that does not change takes a bit.
+        let left = bits.end().saturating_sub(*at);
+        let found = buckets.saturating_mul(count.into()).min(left.saturating_add(buckets));
+        if found > CHUNK_BUCKETS {
+            let field = "buckets of all histograms";
+            let kind = DecodeErrorKind::Limit { field, found, limit: CHUNK_BUCKETS };
+            return Err(DecodeError { offset: bits.place(start), kind });
+        }
         self.positive = usize::try_from(positive).unwrap_or(usize::MAX);
         self.buckets = usize::try_from(buckets).unwrap_or(usize::MAX);
         self.reduction = None;
@@ -360,7 +376,7 @@ impl<'a> Samples<'a> {
     #[inline(never)]
     fn first<C: Counts>(&mut self, counts: &mut C, layouts: &mut Layouts) -> Result<u64, DecodeError> {
         let (bits, mut at) = (&self.bits, self.at);
-        layouts.read(bits, &mut at, C::FIRST_BUCKET_BITS)?;
+        layouts.read(bits, &mut at, self.count, C::FIRST_BUCKET_BITS)?;
         self.time_ms = bits.varbit_int(&mut at, "first timestamp")?;
         counts.read_first(bits, &mut at)?;
         self.sum = bits.field(&mut at, 64, "sum")?;

@@ -164,3 +164,25 @@ fn memory_stays_in_proportion_to_the_data() {
         }
     }
 }
+
+#[test]
+fn megabytes_of_buckets_that_never_change_are_refused_before_they_take_gigabytes() {
+    // 65,535 histograms without zero threshold, schema 0, one span of 300 buckets from 0 on; from there on zeros.
+    let layout = "0".to_owned() + "10001" + "1110" + "100101100" + "0" + "0";
+    let mut data = vec![0xff, 0xff, 0, 0];
+    for byte in format!("{layout:0<24}").as_bytes().chunks(8) {
+        data.push(byte.iter().fold(0, |byte, bit| byte << 1 | u8::from(*bit == b'1')));
+    }
+    let decode = |data: &[u8]| {
+        let mut columns = HistogramColumns::default();
+        (chunk(Encoding::Histogram, data).append_histograms_to(&mut columns), columns.len())
+    };
+    data.resize(1 << 20, 0);
+    let (error, decoded) = decode(&data);
+    assert!(matches!(error.unwrap_err().kind, DecodeErrorKind::Truncated { .. }) && decoded > 20_000);
+    data.resize(3 << 20, 0);
+    let (error, decoded) = decode(&data);
+    let kind = error.unwrap_err().kind;
+    assert!(matches!(kind, DecodeErrorKind::Limit { field: "buckets of all histograms", .. }), "{kind:?}");
+    assert_eq!(decoded, 0);
+}
