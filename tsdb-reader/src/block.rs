@@ -69,16 +69,7 @@ impl Block {
 
     /// What is deleted from it, read on first use. Nothing when the file is missing.
     pub fn tombstones(&self) -> Result<&Tombstones, Error> {
-        self.tombstones.get_or_try_make(|| {
-            let file = BlockFile::Tombstones;
-            match read_whole(self.source.as_ref(), file, limits::TOMBSTONES_BYTES) {
-                Ok(bytes) => Tombstones::decode(&bytes).map_err(|error| error.in_file(file)),
-                Err(Error::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                    Ok(Tombstones::none())
-                }
-                Err(error) => Err(error),
-            }
-        })
+        self.tombstones.get_or_try_make(|| read_tombstones(self.source.as_ref()))
     }
 
     /// Its chunk segments, listed on first use.
@@ -90,6 +81,16 @@ impl Block {
 /// Reads and parses the `meta.json` of a block without opening it.
 pub fn read_meta(source: &dyn Source) -> Result<BlockMeta, Error> {
     BlockMeta::parse(&read_whole(source, BlockFile::Meta, limits::META_BYTES)?)
+}
+
+/// Reads and decodes the `tombstones` of a block without opening it. Nothing is deleted when the file is missing.
+pub fn read_tombstones(source: &dyn Source) -> Result<Tombstones, Error> {
+    let file = BlockFile::Tombstones;
+    match read_whole(source, file, limits::TOMBSTONES_BYTES) {
+        Ok(bytes) => Tombstones::decode(&bytes).map_err(|error| error.in_file(file)),
+        Err(Error::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(Tombstones::none()),
+        Err(error) => Err(error),
+    }
 }
 
 fn read_whole(source: &dyn Source, file: BlockFile, limit: u64) -> Result<Bytes, Error> {

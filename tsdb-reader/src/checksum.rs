@@ -3,6 +3,9 @@
 use crate::cursor::Cursor;
 use crate::error::{DecodeError, DecodeErrorKind};
 
+/// Bytes of a stored checksum.
+pub(crate) const BYTES: usize = size_of::<u32>();
+
 /// CRC-32C of `bytes`.
 pub fn crc32c(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes)

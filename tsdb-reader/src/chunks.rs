@@ -30,8 +30,9 @@ use crate::error::{DecodeError, DecodeErrorKind, Error};
 use crate::limits::CHUNK_READ_AHEAD_BYTES;
 use crate::refs::ChunkRef;
 use crate::samples::{
-    CounterResetHint, FloatColumns, FloatSamples, HistogramColumns, HistogramDecoder, HistogramSamples,
-    TracedSample, append_chunk, counter_reset_header, trace_floats, trace_histograms,
+    AggregateChunk, CounterResetHint, FloatColumns, FloatSamples, HistogramColumns, HistogramDecoder,
+    HistogramSamples, TracedSample, append_chunk, counter_reset_header, trace_aggregates, trace_floats,
+    trace_histograms,
 };
 use crate::source::{BlockFile, Source};
 use crate::trace::Trace;
@@ -41,8 +42,9 @@ const VERSION: u8 = 1;
 const HEADER_BYTES: u64 = 8;
 /// A chunk without data: one byte of length, the encoding, the checksum. A length field, at most 5, fits too.
 const SMALLEST_ENTRY_BYTES: usize = 6;
-const LENGTH_BYTES: usize = 5;
-const CRC_BYTES: u64 = 4;
+/// The longest length field of a chunk, here and among head chunks.
+pub(crate) const LENGTH_BYTES: usize = 5;
+const CRC_BYTES: u64 = checksum::BYTES as u64;
 /// A next ref this near is taken for the end of a chunk; one further on may be that of another series.
 const NEXT_REF_BYTES: u64 = 4 * CHUNK_READ_AHEAD_BYTES;
 /// Bytes a scan asks for at once.
@@ -168,42 +170,10 @@ impl Chunk {
                 cursor.u16(FIELD)?
             }
             Encoding::HistogramSt | Encoding::FloatHistogramSt => cursor.u16(FIELD)? & 0x3fff,
-            Encoding::Aggregate => self.aggregated_samples(cursor)?,
+            Encoding::Aggregate => return self.aggregates().map(|aggregates| aggregates.num_samples()),
             Encoding::Unknown(_) => return Err(self.unsupported()),
         };
         Ok(count.into())
-    }
-
-    /// Number of samples of the count of an aggregate chunk. All of its five chunks are looked for: data that is none
-    /// may well begin like one.
-    fn aggregated_samples(&self, mut cursor: Cursor<'_>) -> Result<u16, DecodeError> {
-        const FIELDS: [(&str, &str); 5] = [
-            ("length of count aggregate", "count aggregate"),
-            ("length of sum aggregate", "sum aggregate"),
-            ("length of min aggregate", "min aggregate"),
-            ("length of max aggregate", "max aggregate"),
-            ("length of counter aggregate", "counter aggregate"),
-        ];
-        let mut samples = 0;
-        for (number, (length, field)) in FIELDS.into_iter().enumerate() {
-            let len = cursor.uvarint(length)?;
-            if len == 0 {
-                continue;
-            }
-            let offset = cursor.offset();
-            let encoding = Encoding::from_byte(cursor.u8(field)?);
-            if matches!(encoding, Encoding::Aggregate | Encoding::Unknown(_)) {
-                let found = encoding.as_byte().into();
-                let expected = "that of floats or histograms";
-                return Err(DecodeError::invalid(offset, "encoding of an aggregate", found, expected));
-            }
-            let offset = cursor.offset();
-            let data = cursor.bytes(field, len)?;
-            if number == 0 {
-                samples = Cursor::new(data, offset).u16("number of samples")?;
-            }
-        }
-        Ok(samples)
     }
 
     /// Its samples one by one, when it holds floats.
@@ -228,14 +198,20 @@ impl Chunk {
         HistogramDecoder::default().append(self, columns)
     }
 
+    /// Its aggregates, when it is a chunk of a Thanos downsampled block.
+    pub fn aggregates(&self) -> Result<AggregateChunk, DecodeError> {
+        AggregateChunk::open(self)
+    }
+
     /// Decodes its samples one by one, noting every field in `trace`. `each` is called behind the header, and then
-    /// with each sample.
+    /// with each sample; of an aggregate chunk so for each aggregate.
     pub fn trace_samples(
         &self,
         trace: &Trace,
         each: &mut dyn FnMut(Option<TracedSample>),
     ) -> Result<(), DecodeError> {
         match self.encoding {
+            Encoding::Aggregate => trace_aggregates(self, trace, each),
             encoding if encoding.holds_histograms() => trace_histograms(self, trace, each),
             _ => trace_floats(self, trace, each),
         }
@@ -247,6 +223,11 @@ impl Chunk {
     /// sample may be gone, or another one may have come between.
     pub fn counter_reset_header(&self) -> Result<CounterResetHint, DecodeError> {
         counter_reset_header(self)
+    }
+
+    /// A chunk within the data of this one.
+    pub(crate) fn inner(&self, encoding: Encoding, data: &[u8], offset: u64) -> Self {
+        Self { encoding, segment: self.segment, offset, data: self.data.slice_ref(data) }
     }
 
     pub(crate) fn unsupported(&self) -> DecodeError {
@@ -340,6 +321,12 @@ impl Chunks {
             start: 0,
             window: Bytes::new(),
         }
+    }
+
+    /// As [`Chunks::scan_segment`], of the segment with this number in its name, also behind a gap.
+    pub fn scan_number(&self, number: u32) -> SegmentScan<'_> {
+        let position = number.saturating_sub(1);
+        SegmentScan { position, pending: Some(Ok(number)), ..self.scan_segment(position) }
     }
 
     fn segment(&self, chunk_ref: ChunkRef) -> Result<Segment<'_>, Error> {

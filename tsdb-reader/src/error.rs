@@ -62,6 +62,16 @@ pub enum DecodeErrorKind {
         /// What the format allows.
         expected: &'static str,
     },
+    /// A double is not one of those allowed there.
+    #[error("{field} is {}, expected {expected}", f64::from_bits(*bits))]
+    InvalidFloat {
+        /// The field.
+        field: &'static str,
+        /// The value found, as bits.
+        bits: u64,
+        /// What the format allows.
+        expected: &'static str,
+    },
     /// The number that every file of a kind begins with is another one.
     #[error("{field} is {found:#010x}, expected {expected:#010x}")]
     Magic {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tsdb_reader::samples::{FloatColumns, HistogramColumns};
+use tsdb_reader::samples::{Aggregate, FloatColumns, HistogramColumns};
 use tsdb_reader::source::{BlockFile, MemorySource};
 use tsdb_reader::{Block, BlockMeta, Chunk, Chunks, Error, Series, SeriesRef};
 
@@ -33,12 +33,13 @@ fn files_of(block: &Path) -> Files {
     files
 }
 
-/// What a chunk decodes to: times, bits of values or of sums and counts, start times; or its bytes where there is no
-/// decoder.
+/// What a chunk decodes to: times, bits of values or of sums and counts, start times; or what its aggregates do; or its
+/// bytes where there is no decoder.
 #[derive(Debug, PartialEq)]
 enum Decoded {
     Floats(Vec<i64>, Vec<u64>, Vec<i64>),
     Histograms(Vec<i64>, Vec<u64>, Vec<i64>),
+    Aggregates(Vec<Option<Decoded>>),
     Other(Bytes),
 }
 
@@ -59,6 +60,10 @@ fn decode(chunk: &Chunk) -> Option<Decoded> {
         let sums = columns.sums.iter().map(|sum| sum.to_bits());
         let bits = sums.chain(columns.counts).chain(columns.zero_counts).chain(columns.buckets).collect();
         return Some(Decoded::Histograms(columns.times_ms, bits, columns.start_times_ms));
+    }
+    if let Ok(aggregates) = chunk.aggregates() {
+        let entries = Aggregate::ALL.into_iter().filter_map(|aggregate| aggregates.get(aggregate));
+        return Some(Decoded::Aggregates(entries.map(decode).collect()));
     }
     let mut columns = FloatColumns::default();
     match chunk.floats() {

@@ -16,7 +16,7 @@
 use bytes::Bytes;
 
 use crate::checksum;
-use crate::chunks::{Chunk, Encoding};
+use crate::chunks::{Chunk, Encoding, LENGTH_BYTES};
 use crate::cursor::Cursor;
 use crate::error::{DecodeError, DecodeErrorKind};
 
@@ -28,8 +28,6 @@ const HEADER_BYTES: usize = 8;
 /// The bytes of an entry besides its data, when its length takes all of its 5 bytes.
 const ENTRY_BYTES: usize = 34;
 const REF_AND_TIMES_BYTES: usize = 24;
-const LENGTH_BYTES: u64 = 5;
-const CRC_BYTES: usize = 4;
 const OUT_OF_ORDER_FLAG: u8 = 1 << 7;
 
 /// One chunk of a head, its checksum verified.
@@ -115,14 +113,14 @@ impl HeadChunks {
         let length_offset = cursor.offset();
         let len = cursor.uvarint("length of head chunk")?;
         let length_bytes = cursor.offset() - length_offset;
-        if length_bytes > LENGTH_BYTES {
+        if length_bytes > LENGTH_BYTES as u64 {
             let field = "size of head chunk length in bytes";
             return Err(DecodeError::invalid(length_offset, field, length_bytes, "at most 5"));
         }
         let data_offset = cursor.offset();
         let data = cursor.bytes("head chunk", len).map_err(|_| torn())?;
         let covered = rest.get(..rest.len() - cursor.rest().len()).unwrap_or_default();
-        if cursor.rest().len() < CRC_BYTES {
+        if cursor.rest().len() < checksum::BYTES {
             return Err(torn());
         }
         let checked = checksum::verify(&mut cursor, "head chunk", covered);

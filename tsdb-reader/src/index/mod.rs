@@ -6,9 +6,9 @@
 //! ├────────────────┴────────────┤
 //! │ symbol table                │   symbols.rs
 //! │ series                      │   series.rs, scan.rs
-//! │ label indices               │   up to Prometheus 3.6; nothing reads them
+//! │ label indices               │   label_index.rs; up to Prometheus 3.6, only checked
 //! │ postings lists              │   postings.rs
-//! │ label offset table          │   up to Prometheus 3.6; nothing reads it
+//! │ label offset table          │   the same
 //! │ postings offset table       │   postings_table.rs
 //! │ table of contents, 52 bytes │   toc.rs
 //! └─────────────────────────────┘
@@ -22,6 +22,7 @@
 //! so that of version 1 the body is asked: see [`Layout`].
 //! Defined in Prometheus' `tsdb/docs/format/index.md`.
 
+mod label_index;
 mod postings;
 mod postings_table;
 mod reader;
@@ -32,10 +33,11 @@ mod symbols;
 mod tests;
 mod toc;
 
+pub use label_index::{LabelIndex, LabelIndexEntry, LabelIndexTable};
 pub use postings::{Postings, PostingsOffset};
 pub use postings_table::{PostingsEntries, PostingsEntry, PostingsTable};
 pub use reader::{Index, LabelNames, LabelValues, Layout};
-pub use scan::SeriesScan;
+pub use scan::{EntryPlace, SeriesScan};
 pub use series::{ChunkMeta, Series};
 pub use symbols::{SymbolRef, Symbols};
 pub use toc::Toc;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::label_index::{LabelIndex, LabelIndexTable};
 use super::postings::{self, Postings, PostingsOffset};
 use super::postings_table::{PostingsEntries, PostingsTable};
 use super::scan::SeriesScan;
@@ -37,12 +38,17 @@ pub enum Layout {
 }
 
 impl Layout {
+    /// What the offset of a series entry is a multiple of.
+    pub fn series_alignment(self) -> u64 {
+        match self {
+            Self::V1 => 1,
+            Self::V2 => SERIES_ALIGNMENT,
+        }
+    }
+
     /// The first place at or after `offset` where a series entry may begin.
     pub(super) fn align(self, offset: u64) -> u64 {
-        match self {
-            Self::V1 => offset,
-            Self::V2 => offset.next_multiple_of(SERIES_ALIGNMENT),
-        }
+        offset.next_multiple_of(self.series_alignment())
     }
 
     pub(super) fn series_ref(self, offset: u64) -> SeriesRef {
@@ -105,16 +111,57 @@ impl Index {
         let version = decode_head(&head, trace.as_deref()).map_err(in_index)?;
         let toc = parts.next().unwrap_or_default();
         let toc = Toc::decode_traced(&toc, end, trace.as_deref()).map_err(in_index)?;
-        let mut index = Self {
-            source,
-            version,
-            layout: Layout::V2,
-            toc,
-            end,
-            symbols: OnceValue::new(),
-            postings_table: OnceValue::new(),
-            trace,
+        Self::with_toc(source, version, toc, end, trace)
+    }
+
+    /// Opens an index past damage of its head and its table of contents, to see what else is wrong with it: all that
+    /// is wrong with the two, and the index unless nothing tells where its sections lie. In that case the symbols are
+    /// looked at too, for they come first.
+    pub fn open_damaged(source: Arc<dyn Source>) -> (Option<Self>, Vec<Error>) {
+        let first = match Self::open(Arc::clone(&source)) {
+            Ok(index) => return (Some(index), Vec::new()),
+            Err(error) => error,
         };
+        let size = source.size(BlockFile::Index).unwrap_or_default();
+        let Some(end) = size.checked_sub(Toc::LEN).filter(|end| *end >= HEAD_LEN) else {
+            return (None, vec![first]);
+        };
+        let mut parts = match source.read(BlockFile::Index, &[0..HEAD_LEN, end..size]) {
+            Ok(parts) => parts.into_iter(),
+            Err(error) => return (None, vec![read_error(error)]),
+        };
+        let in_index = |error: DecodeError| error.in_file(BlockFile::Index);
+        let head = parts.next().unwrap_or_default();
+        let mut errors: Vec<_> = decode_head(&head, None).err().map(in_index).into_iter().collect();
+        let (toc, wrong) = Toc::decode_damaged(&parts.next().unwrap_or_default(), end);
+        errors.extend(wrong.into_iter().map(in_index));
+        let version = head.get(4).copied().filter(|version| (1..=3).contains(version)).unwrap_or(1);
+        let lost = Toc {
+            symbols: HEAD_LEN,
+            series: end,
+            label_indices: end,
+            label_indices_table: end,
+            postings: end,
+            postings_table: end,
+        };
+        match Self::with_toc(source, version, toc.unwrap_or(lost), end, None) {
+            Ok(index) if toc.is_some() => return (Some(index), errors),
+            Ok(index) => errors.extend(index.symbols().err()),
+            Err(error) => errors.push(error),
+        }
+        (None, errors)
+    }
+
+    fn with_toc(
+        source: Arc<dyn Source>,
+        version: u8,
+        toc: Toc,
+        end: u64,
+        trace: Option<Arc<Trace>>,
+    ) -> Result<Self, Error> {
+        let (symbols, postings_table) = (OnceValue::new(), OnceValue::new());
+        let layout = Layout::V2;
+        let mut index = Self { source, version, layout, toc, end, symbols, postings_table, trace };
         if version == 1 {
             index.layout = index.layout_of_body()?;
         }
@@ -258,6 +305,22 @@ impl Index {
     pub fn series(&self, series_ref: SeriesRef, series: &mut Series) -> Result<(), Error> {
         series.clear();
         series.series_ref = series_ref;
+        let (bytes, offset) = self.series_entry(series_ref)?;
+        self.decode_entry(&bytes, offset, series)
+    }
+
+    /// The value of one label of a series, as [`Series`] would have it; none without the label. Much faster than all
+    /// of the series: nothing behind the label is looked at, and no checksum is verified.
+    pub fn series_label(&self, series_ref: SeriesRef, name: &[u8]) -> Result<Option<&[u8]>, Error> {
+        let (bytes, offset) = self.series_entry(series_ref)?;
+        let symbols = self.symbols()?;
+        let mut cursor = Cursor::new(&bytes, offset).traced(self.trace());
+        let value = cursor.uvarint("series length").and_then(|_| series::decode_label(cursor, symbols, name));
+        value.map_err(|error| error.in_file(BlockFile::Index))
+    }
+
+    /// Bytes that begin with the entry of a series, and their file offset.
+    fn series_entry(&self, series_ref: SeriesRef) -> Result<(Bytes, u64), Error> {
         let offset = self.layout.series_offset(series_ref).filter(|at| (HEAD_LEN..self.end).contains(at));
         let Some(offset) = offset else {
             let expected = "the place of a series in this index";
@@ -273,18 +336,62 @@ impl Index {
         if end > ahead {
             bytes = self.read(offset..end)?;
         }
-        self.decode_entry(&bytes, offset, series)
+        Ok((bytes, offset))
     }
 
-    /// All series in file order, which is label order.
-    pub fn scan_series(&self) -> Result<SeriesScan<'_>, Error> {
+    /// The table of the label indices; none in an index without them, which is one of Prometheus 3.7 or later.
+    pub fn label_index_table(&self) -> Result<Option<LabelIndexTable>, Error> {
+        let at = self.toc.label_indices_table;
+        if at == 0 || at == self.toc.postings_table {
+            return Ok(None);
+        }
+        let (body, offset) = self.section("label index table", at)?;
+        let table = LabelIndexTable::open(body, offset);
+        table.map(Some).map_err(|error| error.in_file(BlockFile::Index))
+    }
+
+    /// The label index at `offset`.
+    pub fn label_index(&self, offset: u64) -> Result<LabelIndex, Error> {
+        if !(self.toc.label_indices..self.toc.postings).contains(&offset) {
+            let expected = "an offset in the section of label indices";
+            let error = DecodeError::invalid(offset, "label index", offset, expected);
+            return Err(error.in_file(BlockFile::Index));
+        }
+        let (body, offset) = self.section("label index", offset)?;
+        LabelIndex::open(&body, offset).map_err(|error| error.in_file(BlockFile::Index))
+    }
+
+    /// Where the section at `offset` lies, from its length to its checksum: that it fits is checked, and nothing else.
+    pub fn section_place(&self, offset: u64) -> Result<Range<u64>, Error> {
+        let bytes = self.read(offset.min(self.end)..offset.saturating_add(CHECKSUM_LEN).min(self.end))?;
+        let mut cursor = Cursor::new(&bytes, offset);
+        let place = cursor.u32("section").and_then(|len| {
+            let needed = u64::from(len) + CHECKSUM_LEN;
+            let left = self.end - cursor.offset();
+            if needed > left {
+                let kind = DecodeErrorKind::Truncated { field: "section", needed, left };
+                return Err(DecodeError { offset: cursor.offset(), kind });
+            }
+            Ok(offset..cursor.offset() + needed)
+        });
+        place.map_err(|error| error.in_file(BlockFile::Index))
+    }
+
+    /// As [`Index::scan_series`], to learn where the entries lie without decoding them: no symbols are needed.
+    pub fn scan_places(&self) -> Result<SeriesScan<'_>, Error> {
         let (start, end) = (self.toc.series, self.toc.series_end());
         if start < HEAD_LEN || end < start {
             let error = DecodeError::invalid(self.end, "toc series", start, "an offset before the postings");
             return Err(error.in_file(BlockFile::Index));
         }
-        self.symbols()?;
         Ok(SeriesScan::new(self, start, end))
+    }
+
+    /// All series in file order, which is label order.
+    pub fn scan_series(&self) -> Result<SeriesScan<'_>, Error> {
+        let scan = self.scan_places()?;
+        self.symbols()?;
+        Ok(scan)
     }
 
     /// Decodes the entry that `bytes`, which stand at `offset`, begin with.

@@ -7,10 +7,13 @@
 //! follows the lengths of the entries, which no checksum covers, so it is over after the first error. The series
 //! behind a broken one are reached through [`Index::all_postings`].
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use super::reader::Index;
 use super::series::Series;
+use crate::checksum;
 use crate::cursor::Cursor;
 use crate::error::{DecodeError, DecodeErrorKind, Error};
 use crate::limits;
@@ -32,6 +35,22 @@ pub struct SeriesScan<'a> {
     window_len: u64,
 }
 
+/// Where an entry of the series section lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryPlace {
+    /// From its length to its checksum, padding left out.
+    pub range: Range<u64>,
+    /// Whether its checksum is right.
+    pub checksum: Result<(), DecodeError>,
+}
+
+fn check_entry(bytes: &[u8], offset: u64) -> Result<(), DecodeError> {
+    let mut cursor = Cursor::new(bytes, offset);
+    let len = cursor.uvarint("series length")?;
+    let covered = cursor.take("series", len)?;
+    checksum::verify(&mut cursor, "series", covered).map(|_| ())
+}
+
 impl<'a> SeriesScan<'a> {
     pub(super) fn new(index: &'a Index, start: u64, end: u64) -> Self {
         Self::with_window(index, start, end, limits::SERIES_SCAN_BYTES)
@@ -51,11 +70,38 @@ impl<'a> SeriesScan<'a> {
     }
 
     fn try_read_next(&mut self, series: &mut Series) -> Result<bool, Error> {
+        let Some(whole) = self.reach_next()? else { return Ok(false) };
+        series.clear();
+        series.series_ref = self.index.layout().series_ref(self.at);
+        self.index.decode_entry(self.window(whole), self.at, series)?;
+        self.at += whole;
+        Ok(true)
+    }
+
+    /// Goes on to the next entry without decoding it: where it lies, and whether its checksum is right. None at the
+    /// end, and after an error, which a wrong checksum is not.
+    pub fn next_place(&mut self) -> Result<Option<EntryPlace>, Error> {
+        let place = self.reach_next().map(|whole| {
+            whole.map(|whole| {
+                let checksum = check_entry(self.window(whole), self.at);
+                let range = self.at..self.at + whole;
+                self.at = range.end;
+                EntryPlace { range, checksum }
+            })
+        });
+        if !matches!(place, Ok(Some(_))) {
+            self.at = self.end;
+        }
+        place
+    }
+
+    /// Makes the window hold the next entry, at which the scan then stands; its length in all.
+    fn reach_next(&mut self) -> Result<Option<u64>, Error> {
         let layout = self.index.layout();
         loop {
             self.at = layout.align(self.at);
             if self.at >= self.end {
-                return Ok(false);
+                return Ok(None);
             }
             self.reach(1)?;
             if self.window(1).first() != Some(&0) {
@@ -75,11 +121,7 @@ impl<'a> SeriesScan<'a> {
             return Err(in_index(DecodeError { offset: after_len, kind }));
         }
         self.reach(whole)?;
-        series.clear();
-        series.series_ref = layout.series_ref(self.at);
-        self.index.decode_entry(self.window(whole), self.at, series)?;
-        self.at += whole;
-        Ok(true)
+        Ok(Some(whole))
     }
 
     /// Makes the window hold the next `len` bytes, or as many as the section has.
@@ -126,5 +168,22 @@ mod tests {
             let scan = SeriesScan::with_window(&index, start, end, window_len);
             assert!(scan.map(Result::unwrap).eq(all.iter().cloned()), "window of {window_len}");
         }
+    }
+
+    #[test]
+    fn places_are_those_of_the_series_and_checksums_are_looked_at() {
+        let mut bytes = testing::block_file("block_rich.json", "index");
+        let index = Index::open(testing::index_only(bytes.clone())).unwrap();
+        let refs: Vec<_> = index.scan_series().unwrap().map(|series| series.unwrap().series_ref).collect();
+        let third = refs[2].0 * 16;
+        bytes[usize::try_from(third).unwrap() + 3] ^= 1;
+        let index = Index::open(testing::index_only(bytes)).unwrap();
+        let mut scan = index.scan_places().unwrap();
+        let mut places = Vec::new();
+        while let Some(place) = scan.next_place().unwrap() {
+            assert_eq!(place.checksum.is_err(), place.range.start == third);
+            places.push(place.range.start / 16);
+        }
+        assert!(places.into_iter().eq(refs.into_iter().map(|at| at.0)));
     }
 }

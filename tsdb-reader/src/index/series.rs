@@ -109,6 +109,22 @@ pub(super) fn decode_body(
     Ok(())
 }
 
+/// The value of the first label `name` in the body of a series entry, with which `cursor` begins.
+pub(super) fn decode_label<'a>(
+    mut cursor: Cursor<'_>,
+    symbols: &'a Symbols,
+    name: &[u8],
+) -> Result<Option<&'a [u8]>, DecodeError> {
+    for _ in 0..count(&mut cursor, "label count", 2)? {
+        let is_wanted = symbol(&mut cursor, "label name symbol", symbols)? == name;
+        if is_wanted {
+            return symbol(&mut cursor, "label value symbol", symbols).map(Some);
+        }
+        cursor.uvarint("label value symbol")?;
+    }
+    Ok(None)
+}
+
 /// A count of things that take at least `least` bytes each.
 fn count(cursor: &mut Cursor<'_>, field: &'static str, least: u64) -> Result<usize, DecodeError> {
     let count = cursor.uvarint(field)?;

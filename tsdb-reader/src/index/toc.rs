@@ -48,14 +48,45 @@ impl Toc {
         let mut cursor = Cursor::new(bytes, offset).traced(trace);
         let covered = cursor.take("toc", Self::LEN - 4)?;
         checksum::verify(&mut cursor, "toc", covered)?;
-        let mut cursor = Cursor::new(covered, offset).traced(trace);
+        Self::sections(Cursor::new(covered, offset).traced(trace), Err)
+    }
+
+    /// As [`Toc::decode`], past damage: what is wrong, and where the sections lie if that can be believed. Offsets
+    /// behind the table are cut to where it begins.
+    pub(super) fn decode_damaged(bytes: &[u8], offset: u64) -> (Option<Self>, Vec<DecodeError>) {
+        let mut cursor = Cursor::new(bytes, offset);
+        let covered = match cursor.take("toc", Self::LEN - 4) {
+            Ok(covered) => covered,
+            Err(error) => return (None, vec![error]),
+        };
+        let mut errors: Vec<_> = checksum::verify(&mut cursor, "toc", covered).err().into_iter().collect();
+        let has_checksum = errors.is_empty();
+        let mut outside = Vec::new();
+        let toc = Self::sections(Cursor::new(covered, offset), |error| {
+            outside.push(error);
+            Ok(())
+        });
+        // Where a file was cut stands something else, and hardly a number that small.
+        if !has_checksum && outside.len() > 1 {
+            return (None, errors);
+        }
+        errors.append(&mut outside);
+        (toc.ok(), errors)
+    }
+
+    /// The offsets that `cursor` stands before; `outside` decides about those behind the table.
+    fn sections(
+        mut cursor: Cursor<'_>,
+        mut outside: impl FnMut(DecodeError) -> Result<(), DecodeError>,
+    ) -> Result<Self, DecodeError> {
+        let offset = cursor.offset();
         let mut section = |field| {
             let at = cursor.offset();
             let start = cursor.u64(field)?;
             if start > offset {
-                return Err(DecodeError::invalid(at, field, start, "an offset before the toc"));
+                outside(DecodeError::invalid(at, field, start, "an offset before the toc"))?;
             }
-            Ok(start)
+            Ok(start.min(offset))
         };
         Ok(Self {
             symbols: section("toc symbols")?,
@@ -108,6 +139,21 @@ mod tests {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
             assert!(Toc::decode(&flipped, 220).is_err());
+        }
+    }
+
+    #[test]
+    fn damaged_table_is_believed_unless_it_is_none() {
+        let sound = bytes();
+        assert_eq!(Toc::decode_damaged(&sound, 220), (Toc::decode(&sound, 220).ok(), Vec::new()));
+        let mut flipped = sound.clone();
+        flipped[8] ^= 0x80; // The series begin behind the file.
+        let (toc, errors) = Toc::decode_damaged(&flipped, 220);
+        assert_eq!(errors.len(), 2, "{errors:?}");
+        assert_eq!(toc, Toc::decode(&sound, 220).ok().map(|toc| Toc { series: 220, ..toc }));
+        assert_eq!(Toc::decode_damaged(&[0x55; 52], 220).0, None);
+        for cut in 0..sound.len() {
+            assert_eq!(Toc::decode_damaged(&sound[..cut], 220).1.len(), 1);
         }
     }
 

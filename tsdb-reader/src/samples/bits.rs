@@ -378,17 +378,27 @@ pub(super) fn peek_varbit_int(window: &Window, at: u64) -> Option<(i64, u64)> {
 
 /// Prefix and payload of the variable-width integer that `bits` begin with; `None` for the widest two classes.
 #[inline(always)]
+#[expect(clippy::indexing_slicing, reason = "seven bits are below 128")]
 pub(super) const fn varbit_widths(bits: u64) -> Option<(u64, u64)> {
-    Some(match bits.leading_ones() {
-        0 => (1, 0),
-        1 => (2, 3),
-        2 => (3, 6),
-        3 => (4, 9),
-        4 => (5, 12),
-        5 => (6, 18),
-        6 => (7, 25),
-        _ => return None,
-    })
+    match VARBIT_WIDTHS[(bits >> 57) as usize] {
+        (0, _) => None,
+        (prefix, payload) => Some((prefix as u64, payload as u64)),
+    }
+}
+
+/// Prefix and payload by the first seven bits.
+static VARBIT_WIDTHS: [(u8, u8); 128] = varbit_width_table();
+
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+const fn varbit_width_table() -> [(u8, u8); 128] {
+    const CLASSES: [(u8, u8); 8] = [(1, 0), (2, 3), (3, 6), (4, 9), (5, 12), (6, 18), (7, 25), (0, 0)];
+    let mut table = [(0, 0); 128];
+    let mut bits = 0;
+    while bits < table.len() {
+        table[bits] = CLASSES[((bits as u64) << 57).leading_ones() as usize];
+        bits += 1;
+    }
+    table
 }
 
 #[inline(always)]

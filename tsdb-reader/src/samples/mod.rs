@@ -1,8 +1,10 @@
 //! Samples: what the chunks of a series decode to.
 //!
 //! One file per encoding, over `bits` (bit streams), `varbits` (runs of integers in them) and `window` (the XOR of
-//! values); `floats` reads the float encodings one by one or into columns, `histogram` those of native histograms.
+//! values); `floats` reads the float encodings one by one or into columns, `histogram` those of native histograms,
+//! `aggregate` those of Thanos, which hold chunks of the others.
 
+mod aggregate;
 mod bits;
 mod floats;
 mod histogram;
@@ -14,11 +16,17 @@ mod xor2;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub(crate) use aggregate::trace_aggregates;
+pub use aggregate::{
+    Aggregate, AggregateChunk, AggregateColumns, AggregateDecoder, AggregateRow, CounterChain,
+    CounterColumns, CounterStep,
+};
 pub use floats::{FloatDecoder, FloatSamples};
 pub(crate) use floats::{append_chunk, trace_floats};
 pub use histogram::{
-    Bucket, CUSTOM_BUCKETS_SCHEMA, CounterResetHint, Histogram, HistogramColumns, HistogramDecoder,
-    HistogramKind, HistogramLayout, HistogramRow, HistogramRule, HistogramSamples, Span,
+    ArithmeticError, Bucket, CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram,
+    HistogramColumns, HistogramDecoder, HistogramKind, HistogramLayout, HistogramRow, HistogramRule,
+    HistogramSamples, HistogramWindow, Reconciled, Span, Taken,
 };
 #[cfg(feature = "head")]
 pub(crate) use histogram::{FINEST_SCHEMA, Reduction, invalid, is_known_schema};

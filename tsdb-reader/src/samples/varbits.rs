@@ -4,20 +4,21 @@
 //!  0 │ 10 3 bits │ 110 6 bits │ 1110 9 bits │ 11110 12 bits │ 111110 18 bits │ 1111110 25 bits
 //!    │ 11111110 56 bits │ 11111111 64 bits
 //!
-//!  next bits   0 0 10 011 1 …        the first ten of them are the key of a table, which holds the integers that lie
-//!  integers    0 0 3                 within, here three, and where each of them ends
+//!  next bits   0 0 10 011 1 …        the first eleven of them are the key of a table, which holds the integers that
+//!  integers    0 0 3                 lie within, here three, and where each of them ends
 //! ```
 //! Buckets of a histogram mostly grow by little, or not at all, so that a key holds some of them; and they come in an
-//! order that no branch predicts, so that to read them one by one is slow.
+//! order that no branch predicts, so that to read them one by one is slow. A word of the data holds five keys, whatever
+//! they are.
 //! Checked: that each integer lies within the data. Defined in Prometheus' `tsdb/chunkenc/varbit.go`.
 
 use super::bits::{Bits, half_open, varbit_widths};
 use crate::error::DecodeError;
 
-const KEY_BITS: u64 = 10;
+const KEY_BITS: u64 = 11;
 
 /// Integers of a key at most.
-const MOST: usize = 7;
+const MOST: usize = 6;
 
 /// Slots that have to be there behind those that are asked for.
 pub(super) const SLACK: usize = MOST;
@@ -26,22 +27,25 @@ pub(super) const SLACK: usize = MOST;
 #[derive(Clone, Copy)]
 struct Entry {
     values: [i8; MOST],
+    /// 0 when the first integer is too long.
     count: u8,
-    /// Where each integer ends.
-    ends: [u8; MOST],
-    /// Where the last one does.
+    /// Where the last one ends.
     width: u8,
 }
 
-static TABLE: [Entry; 1 << KEY_BITS] = table();
+static TABLE: [Entry; 1 << KEY_BITS] = table().0;
+
+/// Where the integers of each key end: from bit 4·i on, the end of the first i of them.
+static ENDS: [u32; 1 << KEY_BITS] = table().1;
 
 #[expect(
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
-    reason = "evaluated by the compiler, of numbers below 1024"
+    reason = "evaluated by the compiler, of numbers below 2048"
 )]
-const fn table() -> [Entry; 1 << KEY_BITS] {
-    let mut table = [Entry { values: [0; MOST], count: 0, ends: [0; MOST], width: 0 }; 1 << KEY_BITS];
+const fn table() -> ([Entry; 1 << KEY_BITS], [u32; 1 << KEY_BITS]) {
+    let mut table = [Entry { values: [0; MOST], count: 0, width: 0 }; 1 << KEY_BITS];
+    let mut ends = [0; 1 << KEY_BITS];
     let mut key = 0;
     while key < table.len() {
         let entry = &mut table[key];
@@ -54,18 +58,19 @@ const fn table() -> [Entry; 1 << KEY_BITS] {
             }
             entry.values[count] = half_open(rest >> (64 - prefix - payload), (1 << payload) - 1) as i8;
             at += prefix + payload;
-            entry.ends[count] = at as u8;
             count += 1;
+            ends[key] |= (at as u32) << (4 * count);
         }
         entry.count = count as u8;
         entry.width = at as u8;
         key += 1;
     }
-    table
+    (table, ends)
 }
 
 /// Reads `count` integers into the first slots of `into`; moves `at` past them. There are [`SLACK`] more slots, which
 /// hold nothing of use behind it.
+#[inline(always)]
 pub(super) fn read_varbit_ints(
     bits: &Bits<'_>,
     at: &mut u64,
@@ -73,60 +78,44 @@ pub(super) fn read_varbit_ints(
     into: &mut [i64],
     name: &'static str,
 ) -> Result<(), DecodeError> {
-    let (mut done, mut place) = (0, *at);
-    while done < count {
-        let word = bits.word_or_rest(place);
-        let (found, width) = read_word(word, count - done, into.get_mut(done..).unwrap_or_default());
-        done += found;
-        place += width;
-        if done < count
-            && let Some(slot) = into.get_mut(done)
-        {
-            // Too long for the rest of the word.
-            *slot = bits.varbit_int(&mut place, name)?;
-            done += 1;
+    let (mut rest, mut place, mut into) = (count, *at, into);
+    while rest > 0 {
+        let (mut word, left) = bits.word_or_rest(place);
+        // Then the next integer is read by itself.
+        let mut is_long = left < KEY_BITS;
+        for _ in 0..left / KEY_BITS {
+            let key = usize::try_from(word >> (64 - KEY_BITS)).unwrap_or(0);
+            let (Some(entry), Some(slots)) = (TABLE.get(key), into.first_chunk_mut()) else {
+                is_long = true;
+                break;
+            };
+            *slots = entry.values.map(i64::from);
+            let found = usize::from(entry.count);
+            if found >= rest {
+                // Integers behind the last one are those of other fields.
+                let end = ENDS.get(key).map_or(0, |ends| ends >> (4 * rest) & 15);
+                *at = place + u64::from(end);
+                return Ok(());
+            }
+            if found == 0 {
+                is_long = true;
+                break;
+            }
+            into = into.get_mut(found..).unwrap_or_default();
+            rest -= found;
+            place += u64::from(entry.width);
+            word <<= entry.width & 63;
+        }
+        if is_long {
+            let value = bits.varbit_int(&mut place, name)?;
+            let Some((slot, behind)) = into.split_first_mut() else { break };
+            *slot = value;
+            into = behind;
+            rest -= 1;
         }
     }
     *at = place;
     Ok(())
-}
-
-/// Reads up to `count` integers, as far as they lie in the `left` topmost bits of `word`; tells how many, and how wide
-/// they are.
-#[inline(always)]
-fn read_word((mut word, left): (u64, u64), count: usize, into: &mut [i64]) -> (usize, u64) {
-    let (mut done, mut used) = (0, 0);
-    while used + KEY_BITS <= left && done < count {
-        let key = usize::try_from(word >> (64 - KEY_BITS)).unwrap_or(0);
-        let (Some(entry), Some(slots)) = (TABLE.get(key), into.get_mut(done..done + SLACK)) else { break };
-        for (slot, value) in slots.iter_mut().zip(entry.values) {
-            *slot = value.into();
-        }
-        let found = usize::from(entry.count);
-        let width = if found == 0 {
-            let Some((prefix, payload)) = varbit_widths(word) else { break };
-            let width = prefix + payload;
-            if used + width > left {
-                break;
-            }
-            if let Some(slot) = slots.first_mut() {
-                *slot = half_open(word >> (64 - width), (1 << payload) - 1);
-            }
-            done += 1;
-            width
-        } else if found <= count - done {
-            done += found;
-            entry.width.into()
-        } else {
-            // The last ones are those of another field.
-            let width = (count - done).checked_sub(1).and_then(|last| entry.ends.get(last));
-            done = count;
-            width.copied().unwrap_or(0).into()
-        };
-        word <<= width;
-        used += width;
-    }
-    (done, used)
 }
 
 #[cfg(test)]

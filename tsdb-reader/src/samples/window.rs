@@ -15,12 +15,15 @@ use crate::error::DecodeError;
 /// Bits of a new window before its significant ones.
 pub(super) const NEW_WINDOW_BITS: u64 = 5 + 6;
 
+/// Bits before the significant ones at most.
+pub(super) const CONTROL_BITS: u64 = 2 + NEW_WINDOW_BITS;
+
 /// The window in force.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ValueWindow {
     /// From 1 to 64; [`NO_WINDOW`] before the first window.
     pub(super) significant: u64,
-    /// Below 64.
+    /// Below 64 but before the first window.
     trailing: u64,
 }
 
@@ -29,14 +32,20 @@ const NO_WINDOW: u64 = 1 << 62;
 
 impl ValueWindow {
     /// Before the first window.
-    pub(super) const NONE: Self = Self { significant: NO_WINDOW, trailing: 0 };
+    pub(super) const NONE: Self = Self { significant: NO_WINDOW, trailing: 64 };
 
     /// The window that the top bits of `fields` describe; `None` when it does not fit 64 bits.
     #[inline(always)]
     pub(super) fn from_fields(fields: u64) -> Option<Self> {
+        Some(Self::from_any_fields(fields)).filter(|window| window.trailing < 64)
+    }
+
+    /// As [`ValueWindow::from_fields`]; 64 or more are trailing when it does not fit.
+    #[inline(always)]
+    fn from_any_fields(fields: u64) -> Self {
         let leading = fields >> 59;
         let significant = ((fields >> 53).wrapping_sub(1) & 63) + 1;
-        Some(Self { significant, trailing: 64u64.checked_sub(leading + significant)? })
+        Self { significant, trailing: 64u64.wrapping_sub(leading + significant) }
     }
 
     /// The XOR whose significant bits stand at bit `at` of `bytes`; noise when there is no window.
@@ -80,15 +89,22 @@ impl ValueWindow {
         if word >> 63 == 0 {
             return Some((0, 1));
         }
-        let mut control = 2;
-        if word >> 62 == 0b11 {
-            *self = Self::from_fields(word << 2)?;
-            control += NEW_WINDOW_BITS;
-        }
-        if self.significant == NO_WINDOW {
+        self.peek_xor(word, bytes, at)
+    }
+
+    /// As [`ValueWindow::read_change`], of a value that differs: its control bits are the topmost of `fields`, and stand
+    /// at bit `at` of `bytes`.
+    #[inline(always)]
+    pub(super) fn peek_xor(&mut self, fields: u64, bytes: &Window, at: u64) -> Option<(u64, u64)> {
+        let new = Self::from_any_fields(fields << 2);
+        // No branch predicts which of them it is.
+        let (window, control) = if fields >> 62 == 0b11 { (new, CONTROL_BITS) } else { (*self, 2) };
+        if window.trailing >= 64 {
             return None;
         }
-        Some((self.xor(bytes, at + control), control + self.significant))
+        *self = window;
+        let xor = peek_long(bytes, at + control) >> (64 - window.significant) << window.trailing;
+        Some((xor, control + window.significant))
     }
 
     #[cold]

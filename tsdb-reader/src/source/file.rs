@@ -1,14 +1,30 @@
 //! A file on a local disk: a memory map, or an open file that is read at given places.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 #[cfg(feature = "mmap")]
 use super::cut;
+
+/// Opens the file at `path` to read it. What is no regular file is refused: opening a pipe may wait for ever.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    let metadata = fs::metadata(path)?;
+    if metadata.is_dir() {
+        return Err(io::Error::from(io::ErrorKind::IsADirectory));
+    }
+    if !metadata.is_file() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is a pipe, a socket or a device, no file",
+        ));
+    }
+    File::open(path)
+}
 
 /// An open file, of which ranges are read. Copies are cheap and share it.
 #[derive(Debug, Clone)]

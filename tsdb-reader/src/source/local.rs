@@ -4,7 +4,7 @@
 //! Checked: that no two names in `chunks/` mean the same segment. What the bytes mean is not known here.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use std::sync::{PoisonError, RwLock};
 
 use bytes::Bytes;
 
-use super::{BlockFile, LocalFile, Source, segments_of};
+use super::{BlockFile, LocalFile, Source, open_regular, segments_of};
 
 /// The files of a block in a folder.
 #[derive(Debug)]
@@ -63,10 +63,7 @@ impl LocalSource {
     }
 
     fn open_file(&self, file: BlockFile) -> io::Result<LocalFile> {
-        let opened = File::open(self.path(file)?)?;
-        if opened.metadata()?.is_dir() {
-            return Err(io::Error::from(io::ErrorKind::IsADirectory));
-        }
+        let opened = open_regular(&self.path(file)?)?;
         if self.mapped { LocalFile::mapped(opened) } else { LocalFile::positioned(opened) }
     }
 

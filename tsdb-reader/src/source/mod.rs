@@ -15,7 +15,7 @@ mod memory;
 #[cfg(feature = "mmap")]
 mod mmap;
 
-pub use file::LocalFile;
+pub use file::{LocalFile, open_regular};
 pub use local::LocalSource;
 pub use memory::MemorySource;
 #[cfg(all(feature = "head", feature = "mmap"))]

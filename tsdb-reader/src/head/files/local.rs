@@ -1,12 +1,13 @@
 //! The files of a head in a folder on a local disk.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
 use super::HeadFiles;
+use crate::source::open_regular;
 
 /// The files of a data directory on disk.
 #[derive(Debug, Clone)]
@@ -63,17 +64,15 @@ impl HeadFiles for LocalFiles {
     }
 
     fn read(&self, path: &str) -> io::Result<Bytes> {
-        let path = self.dir.join(path);
-        // Opening anything else may wait for ever.
-        if !fs::metadata(&path)?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-        }
+        let mut file = open_regular(&self.dir.join(path))?;
         #[cfg(feature = "mmap")]
         if self.mapped {
-            return crate::source::map(&fs::File::open(&path)?);
+            return crate::source::map(&file);
         }
         debug_assert!(!self.mapped, "only the mmap feature makes mapped files");
-        fs::read(&path).map(Bytes::from)
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes.into())
     }
 }
 

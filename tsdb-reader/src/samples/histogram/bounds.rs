@@ -108,7 +108,7 @@ pub(super) fn indexes_descending(spans: &[Span]) -> impl Iterator<Item = i32> {
 }
 
 /// The upper bound of bucket `index` of a schema from -9 to 8.
-fn exponential_bound(index: i32, schema: i32) -> f64 {
+pub(super) fn exponential_bound(index: i32, schema: i32) -> f64 {
     let index = i64::from(index);
     let (fraction, exponent) = if schema < 0 {
         (0.5, (index << -schema) + 1)

@@ -338,16 +338,24 @@ impl<'a> Samples<'a> {
         let empty = if some_stale { columns.intern(&layouts.empty) } else { 0 };
         let current = if some_sound { columns.intern(&layouts.current) } else { 0 };
         let HistogramColumns { sums, kinds, hints, layout_of, .. } = columns;
+        let later = match self.reset {
+            CounterResetHint::Gauge => CounterResetHint::Gauge,
+            _ => CounterResetHint::NotReset,
+        };
         kinds.resize(sums.len(), kind);
-        for (sum, index) in sums.iter().skip(first_row).zip(first_index..) {
-            let stale = is_stale_nan(*sum);
-            layout_of.push(if stale { empty } else { current });
-            hints.push(match self.reset {
-                _ if stale => CounterResetHint::Unknown,
-                CounterResetHint::Gauge => CounterResetHint::Gauge,
-                _ if index > 0 => CounterResetHint::NotReset,
-                _ => CounterResetHint::Unknown,
-            });
+        layout_of.resize(sums.len(), current);
+        hints.resize(sums.len(), later);
+        if first_index == 0
+            && later == CounterResetHint::NotReset
+            && let Some(hint) = hints.get_mut(first_row)
+        {
+            *hint = CounterResetHint::Unknown;
+        }
+        if some_stale {
+            let rows = sums.iter().zip(layout_of).zip(hints).skip(first_row);
+            for ((_, layout), hint) in rows.filter(|((sum, _), _)| is_stale_nan(**sum)) {
+                (*layout, *hint) = (empty, CounterResetHint::Unknown);
+            }
         }
     }
 

@@ -7,8 +7,8 @@
 //! Each of them is XORed with its own value of the sample before, in a window of its own.
 //! Defined in Prometheus' `tsdb/chunkenc/float_histogram.go`.
 
-use super::super::bits::Bits;
-use super::super::window::ValueWindow;
+use super::super::bits::{Bits, peek_long};
+use super::super::window::{CONTROL_BITS, ValueWindow};
 use super::HistogramKind;
 use super::decoder::{Counts, TIME_CHANGE};
 use crate::error::DecodeError;
@@ -60,9 +60,18 @@ impl Counts for FloatCounts {
         self.windows.clear();
         self.windows.resize(buckets, ValueWindow::NONE);
         self.buckets.clear();
+        let mut place = *at;
         for _ in 0..buckets {
-            self.buckets.push(bits.field(at, 64, "bucket")?);
+            self.buckets.push(match bits.whole_window(place) {
+                Some(bytes) => {
+                    let value = peek_long(bytes, place & 7);
+                    place += 64;
+                    value
+                }
+                None => bits.field(&mut place, 64, "bucket")?,
+            });
         }
+        *at = place;
         Ok(())
     }
 
@@ -84,10 +93,21 @@ impl Counts for FloatCounts {
             let same = u64::from(word.leading_zeros()).min(left).min((self.buckets.len() - done) as u64);
             done += usize::try_from(same).unwrap_or(0);
             place += same;
-            if let (Some(value), Some(window)) = (self.buckets.get_mut(done), self.windows.get_mut(done)) {
-                *value ^= window.read_change(bits, &mut place)?;
-                done += 1;
-            }
+            let (Some(value), Some(window)) = (self.buckets.get_mut(done), self.windows.get_mut(done)) else {
+                break;
+            };
+            let peeked = match bits.whole_window(place) {
+                Some(bytes) if same + CONTROL_BITS <= left => window.peek_xor(word << same, bytes, place & 7),
+                _ => None,
+            };
+            *value ^= match peeked {
+                Some((xor, width)) => {
+                    place += width;
+                    xor
+                }
+                None => window.read_change(bits, &mut place)?,
+            };
+            done += 1;
         }
         *at = place;
         Ok(())

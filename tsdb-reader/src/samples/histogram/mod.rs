@@ -7,6 +7,7 @@
 //! ```
 //! Defined in Prometheus' `model/histogram` and `tsdb/chunkenc/histogram*.go`.
 
+mod arithmetic;
 mod bounds;
 mod buckets;
 mod columns;
@@ -18,6 +19,7 @@ mod reduce;
 mod start_time;
 mod validity;
 
+pub use arithmetic::{ArithmeticError, FloatHistogram, HistogramWindow, Reconciled, Taken};
 pub use buckets::{Bucket, Histogram};
 pub use columns::{HistogramColumns, HistogramRow};
 pub use decoder::{HistogramDecoder, HistogramSamples};

@@ -37,6 +37,7 @@ impl StartTimes {
 
     /// The start timestamp of sample `index` at `time_ms`, the one before it at `previous_ms`. Moves `at` past its
     /// field, if it has one.
+    #[inline(always)]
     pub(super) fn read(
         &mut self,
         bits: &Bits<'_>,
