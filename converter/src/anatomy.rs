@@ -10,10 +10,8 @@
 //! failed. A wrong checksum is shown and does not end it. `@byte.bit` is the place in the data of a chunk.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::io;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -24,7 +22,9 @@ use tsdb_reader::source::{BlockFile, Source};
 use tsdb_reader::trace::{Field, FieldValue, Trace};
 use tsdb_reader::{ChunkRef, Chunks, Encoding, Error, Index, SeriesRef, Tombstones, limits};
 
+use crate::discover::{DiscoverError, NEVER, ReadOptions, open_tree};
 use crate::error::error_chain;
+use crate::finding::Finding;
 use crate::time::display_time;
 
 /// Fields of one structure that are shown; the others are counted.
@@ -105,22 +105,43 @@ pub struct Row {
     pub value: String,
 }
 
-/// The block folder that a SOURCE means: it, or the only one in it. Nothing of the block need be sound.
-pub fn block_folder(source: &Path) -> io::Result<PathBuf> {
-    let is_block = |folder: &Path| folder.join("index").exists() || folder.join("meta.json").exists();
-    if is_block(source) {
-        return Ok(source.to_owned());
+/// Why there is no block to show.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AnatomyError {
+    /// SOURCE cannot be used.
+    #[error(transparent)]
+    Discover(#[from] DiscoverError),
+    /// There is none in SOURCE, or there are several.
+    #[error(
+        "{location} has {found} blocks, and the bytes of a single one are shown; give its folder, or an archive of it"
+    )]
+    NotOneBlock {
+        /// SOURCE.
+        location: String,
+        /// How many there are.
+        found: usize,
+    },
+}
+
+/// The block that a SOURCE means: it, or the only one in it. Nothing of the block need be sound.
+pub fn single_block(
+    source: &Path,
+    read: &ReadOptions,
+    findings: &mut Vec<Finding>,
+) -> Result<Arc<dyn Source>, AnatomyError> {
+    let unreadable = |error| DiscoverError::Unreadable { path: source.to_owned(), source: error };
+    let tree = open_tree(source, read, findings, &mut Vec::new(), &NEVER)?;
+    let is_block = |folder: &Path| tree.has(&folder.join("index")) || tree.has(&folder.join("meta.json"));
+    let root = Path::new("");
+    if is_block(root) {
+        return Ok(tree.block(root).map_err(unreadable)?);
     }
-    let folders = fs::read_dir(source)?.map(|entry| entry.map(|entry| entry.path()));
-    let mut blocks = folders.collect::<io::Result<Vec<_>>>()?;
-    blocks.retain(|folder| is_block(folder));
-    let found = blocks.len();
-    match blocks.pop() {
-        Some(folder) if found == 1 => Ok(folder),
-        _ => {
-            let text = format!("{} has {found} blocks; give the folder of one", source.display());
-            Err(io::Error::new(io::ErrorKind::InvalidInput, text))
-        }
+    let mut blocks = tree.entries(root).map_err(unreadable)?;
+    blocks.retain(|entry| is_block(&entry.name));
+    match blocks.as_slice() {
+        [block] => Ok(tree.block(&block.name).map_err(unreadable)?),
+        blocks => Err(AnatomyError::NotOneBlock { location: tree.location(root), found: blocks.len() }),
     }
 }
 
@@ -222,27 +243,21 @@ impl Shown<'_> {
         let (fields, _) = trace.take();
         let (behind, before): (Vec<_>, Vec<_>) =
             fields.into_iter().partition(|field| matches!(field.value, FieldValue::Checksum { .. }));
-        self.rows(before, &mut |field| match (field.name, &field.value) {
-            ("chunk encoding", FieldValue::Unsigned(byte)) => {
-                u8::try_from(*byte).ok().map(|byte| Encoding::from_byte(byte).name().to_owned())
-            }
-            _ => None,
-        });
+        self.rows(before, &mut meaning);
         self.data = chunk.offset();
         let mut number = 0u64;
         let decoded = chunk.trace_samples(trace, &mut |sample| {
-            self.fields(trace, &mut window);
-            if let Some(sample) = sample {
-                let row = Row {
-                    field: format!("= sample {number}"),
-                    value: display_sample(&sample),
-                    ..Row::default()
-                };
-                (self.each)(row);
-                number += 1;
-            }
+            self.fields(trace, &mut meaning);
+            let Some(sample) = sample else {
+                number = 0;
+                return;
+            };
+            let row =
+                Row { field: format!("= sample {number}"), value: display_sample(&sample), ..Row::default() };
+            (self.each)(row);
+            number += 1;
         });
-        self.fields(trace, &mut window);
+        self.fields(trace, &mut meaning);
         if let Err(error) = &decoded {
             self.error(&error_chain(error));
         }
@@ -296,9 +311,12 @@ impl Shown<'_> {
     }
 }
 
-/// What the fields of a new window say.
-fn window(field: &Field) -> Option<String> {
+/// What encodings and the fields of a new window say.
+fn meaning(field: &Field) -> Option<String> {
     match (field.name, &field.value) {
+        (name, FieldValue::Unsigned(byte)) if name.ends_with(" encoding") => {
+            u8::try_from(*byte).ok().map(|byte| Encoding::from_byte(byte).name().to_owned())
+        }
         ("new value window", FieldValue::Unsigned(bits)) => {
             let significant = (bits.wrapping_sub(1) & 63) + 1;
             Some(format!("{} leading, {significant} significant", bits >> 6))

@@ -10,6 +10,7 @@
 //! a series share them. Sinks do not go this way: they write runs of series straight from the rows.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::types::{Float64Type, Int32Type, Int64Type, TimestampMillisecondType};
@@ -21,10 +22,12 @@ use arrow_buffer::OffsetBuffer;
 use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
 use foldhash::fast::FixedState;
 use tsdb_reader::Labels;
-use tsdb_reader::samples::{HistogramColumns, HistogramRow, is_stale_nan};
+use tsdb_reader::samples::{FloatColumns, HistogramColumns, HistogramRow, is_stale_nan};
 
 use crate::columns::{LabelColumnsError, label_columns};
-use crate::rows::{SampleRows, SeriesRows};
+use crate::downsample::{Aggregate, AggregateColumns};
+use crate::resolution::Resolution;
+use crate::rows::{SampleRows, SeriesRows, Windows};
 use crate::schema::{FieldType, Table, TableSchema};
 use crate::sink::{OutputOptions, labels_json};
 use crate::text::histogram::hint_name;
@@ -47,7 +50,7 @@ pub enum BatchError {
 /// use arrow_array::cast::AsArray;
 /// use arrow_array::types::Float64Type;
 /// use tsdb_converter::batch::BatchBuilder;
-/// use tsdb_converter::rows::{SampleRows, SeriesRows};
+/// use tsdb_converter::rows::{SampleRows, SeriesExtent, SeriesRows};
 /// use tsdb_converter::sink::OutputOptions;
 /// use tsdb_reader::Labels;
 ///
@@ -55,7 +58,8 @@ pub enum BatchError {
 /// rows.columns.times_ms.extend([0, 15_000]);
 /// rows.columns.values.extend([1.0, 0.5]);
 /// let labels = Labels::from_iter([(&b"__name__"[..], &b"up"[..]), (b"job", b"node")]);
-/// rows.series.push(SeriesRows { labels, series_id: 42, end: 2, histograms: Default::default() });
+/// let extent = SeriesExtent::of(&rows.columns.times_ms);
+/// rows.series.push(SeriesRows { end: 2, ..SeriesRows::new(labels, 42, extent) });
 ///
 /// let options = OutputOptions { label_columns: vec!["job".into()], ..OutputOptions::default() };
 /// let batch = BatchBuilder::new(&options)?.batch(&rows)?;
@@ -66,8 +70,7 @@ pub enum BatchError {
 /// ```
 #[derive(Debug)]
 pub struct BatchBuilder {
-    /// Rows are histograms, not float samples.
-    histograms: bool,
+    table: Table,
     schema: SchemaRef,
     columns: Vec<Column>,
 }
@@ -82,6 +85,9 @@ enum Column {
     Timestamp,
     Value,
     StartTimestamp,
+    ResolutionMs,
+    WindowCount,
+    Aggregate(Aggregate),
     Count,
     Sum,
     HistogramSchema,
@@ -94,25 +100,32 @@ enum Column {
 impl BatchBuilder {
     /// A builder of table `samples`; layout and promoted labels are taken from the options.
     pub fn new(options: &OutputOptions) -> Result<Self, BatchError> {
-        Self::of_table(Table::Samples, options)
+        Self::of_table(Table::Samples(Resolution::RAW), options)
     }
 
     /// A builder of table `histograms`.
     pub fn histograms(options: &OutputOptions) -> Result<Self, BatchError> {
-        Self::of_table(Table::Histograms, options)
+        Self::of_table(Table::Histograms(Resolution::RAW), options)
     }
 
-    fn of_table(table: Table, options: &OutputOptions) -> Result<Self, BatchError> {
+    /// A builder of any table of samples or histograms, such as the windows of a resolution.
+    pub fn of_table(table: Table, options: &OutputOptions) -> Result<Self, BatchError> {
         let mut labels = label_columns(&options.label_columns)?.into_iter();
-        let histograms = table == Table::Histograms;
-        let table = TableSchema::new(table, options)?;
-        let columns = table.fields.iter().map(|field| match field.name.as_str() {
+        let described = TableSchema::new(table, options)?;
+        let is_window = matches!(table, Table::Samples(resolution) if !resolution.is_raw());
+        let columns = described.fields.iter().map(|field| match field.name.as_str() {
             "metric" => Column::Metric,
             "labels" => Column::LabelsJson,
             "series_id" => Column::SeriesId,
             "timestamp" => Column::Timestamp,
             "value" => Column::Value,
             "start_timestamp" => Column::StartTimestamp,
+            "resolution_ms" => Column::ResolutionMs,
+            "count" if is_window => Column::WindowCount,
+            "samples" => Column::WindowCount,
+            name if is_window && name.parse::<Aggregate>().is_ok() => {
+                Column::Aggregate(name.parse().unwrap_or(Aggregate::Sum))
+            }
             "count" => Column::Count,
             "sum" => Column::Sum,
             "histogram_schema" => Column::HistogramSchema,
@@ -124,15 +137,15 @@ impl BatchBuilder {
             _ => Column::Label(labels.next().map(|column| column.label.into_bytes()).unwrap_or_default()),
         });
         let columns = columns.collect();
-        let arrow = table.arrow();
-        let fields = arrow.fields().iter().zip(&table.fields).map(|(field, described)| {
+        let arrow = described.arrow();
+        let fields = arrow.fields().iter().zip(&described.fields).map(|(field, described)| {
             let field = field.as_ref().clone();
             match described.kind {
                 FieldType::String | FieldType::Json => field.with_data_type(dictionary_type()),
                 _ => field,
             }
         });
-        Ok(Self { histograms, schema: Arc::new(Schema::new(fields.collect::<Vec<_>>())), columns })
+        Ok(Self { table, schema: Arc::new(Schema::new(fields.collect::<Vec<_>>())), columns })
     }
 
     /// The schema of the batches.
@@ -142,22 +155,42 @@ impl BatchBuilder {
 
     /// All rows of the table as one batch.
     pub fn batch(&self, rows: &SampleRows) -> Result<RecordBatch, BatchError> {
-        let table = match self.histograms {
-            false => Rows {
-                series: rows.iter().map(|(series, range)| (series, range.len())).collect(),
-                times_ms: &rows.columns.times_ms,
-                starts_ms: &rows.columns.start_times_ms,
-                values: &rows.columns.values,
-                histograms: &HistogramColumns::default(),
-            },
-            true => Rows {
-                series: rows.iter_histograms().map(|(series, range)| (series, range.len())).collect(),
-                times_ms: &rows.histograms.times_ms,
-                starts_ms: &rows.histograms.start_times_ms,
-                values: &[],
-                histograms: &rows.histograms,
-            },
+        let none = (FloatColumns::default(), HistogramColumns::default(), Windows::default());
+        let (no_floats, no_histograms, no_windows) = &none;
+        let of = |resolution| rows.windows.get(&resolution).unwrap_or(no_windows);
+        let mut table = Rows {
+            series: Vec::new(),
+            resolution: Resolution::RAW,
+            times_ms: &[],
+            floats: no_floats,
+            histograms: no_histograms,
+            aggregates: &no_windows.floats,
+            counts: &[],
         };
+        let named = |(at, range): (usize, Range<usize>)| Some((rows.series.get(at)?, range.len()));
+        match self.table {
+            Table::Samples(resolution) => {
+                table.series = rows.floats_of(resolution).filter_map(named).collect();
+                table.resolution = resolution;
+                if resolution.is_raw() {
+                    (table.times_ms, table.floats) = (&rows.columns.times_ms, &rows.columns);
+                } else {
+                    table.aggregates = &of(resolution).floats;
+                    (table.times_ms, table.counts) = (&table.aggregates.times_ms, &table.aggregates.counts);
+                }
+            }
+            Table::Histograms(resolution) => {
+                table.series = rows.histograms_of(resolution).filter_map(named).collect();
+                table.resolution = resolution;
+                table.histograms = match resolution.is_raw() {
+                    true => &rows.histograms,
+                    false => &of(resolution).histograms,
+                };
+                table.counts = &of(resolution).histogram_samples;
+                table.times_ms = &table.histograms.times_ms;
+            }
+            Table::Series => {}
+        }
         let fields = self.schema.fields().iter();
         let arrays =
             fields.zip(&self.columns).map(|(field, column)| array(column, &table, field.data_type()));
@@ -169,11 +202,23 @@ impl BatchBuilder {
 struct Rows<'a> {
     /// Series with the number of their rows.
     series: Vec<(&'a SeriesRows, usize)>,
+    resolution: Resolution,
     times_ms: &'a [i64],
-    /// Not more than there are times; 0 for unknown.
-    starts_ms: &'a [i64],
-    values: &'a [f64],
+    floats: &'a FloatColumns,
     histograms: &'a HistogramColumns,
+    aggregates: &'a AggregateColumns,
+    /// Samples of each window.
+    counts: &'a [i64],
+}
+
+impl Rows<'_> {
+    /// Not more than there are times; 0 for unknown.
+    fn starts_ms(&self) -> &[i64] {
+        match self.floats.start_times_ms.as_slice() {
+            [] => &self.histograms.start_times_ms,
+            starts_ms => starts_ms,
+        }
+    }
 }
 
 fn dictionary_type() -> DataType {
@@ -194,13 +239,17 @@ fn array(column: &Column, rows: &Rows<'_>, kind: &DataType) -> Result<ArrayRef, 
             let times = PrimitiveArray::<TimestampMillisecondType>::from(rows.times_ms.to_vec());
             Ok(Arc::new(times.with_timezone("UTC")))
         }
-        Column::Value => {
-            let values = rows.values.iter().map(|&value| (!is_stale_nan(value)).then_some(value));
-            Ok(Arc::new(values.collect::<PrimitiveArray<Float64Type>>()))
+        Column::Value => Ok(nullable(&rows.floats.values)),
+        Column::Aggregate(aggregate) => Ok(nullable(rows.aggregates.column(*aggregate))),
+        Column::ResolutionMs => {
+            let widths = std::iter::repeat_n(rows.resolution.ms(), rows.times_ms.len());
+            Ok(Arc::new(PrimitiveArray::<Int64Type>::from_iter_values(widths)))
         }
+        Column::WindowCount => Ok(Arc::new(PrimitiveArray::<Int64Type>::from(rows.counts.to_vec()))),
         Column::StartTimestamp => {
-            let known = rows.starts_ms.iter().map(|&start_ms| (start_ms != 0).then_some(start_ms));
-            let unknown = std::iter::repeat_n(None, rows.times_ms.len().saturating_sub(rows.starts_ms.len()));
+            let starts_ms = rows.starts_ms();
+            let known = starts_ms.iter().map(|&start_ms| (start_ms != 0).then_some(start_ms));
+            let unknown = std::iter::repeat_n(None, rows.times_ms.len().saturating_sub(starts_ms.len()));
             let starts = known.chain(unknown).collect::<PrimitiveArray<TimestampMillisecondType>>();
             Ok(Arc::new(starts.with_timezone("UTC")))
         }
@@ -218,6 +267,12 @@ fn array(column: &Column, rows: &Rows<'_>, kind: &DataType) -> Result<ArrayRef, 
         }
         Column::Buckets => buckets(rows.histograms, kind),
     }
+}
+
+/// Doubles; null for stale markers.
+fn nullable(values: &[f64]) -> ArrayRef {
+    let values = values.iter().map(|&value| (!is_stale_nan(value)).then_some(value));
+    Arc::new(values.collect::<PrimitiveArray<Float64Type>>())
 }
 
 /// What histograms say; null for stale markers.
@@ -295,7 +350,7 @@ mod tests {
     use tsdb_reader::samples::{CounterResetHint, HistogramKind, HistogramLayout, STALE_NAN_BITS, Span};
 
     use super::*;
-    use crate::rows::{SeriesHistograms, SeriesRows};
+    use crate::rows::SeriesExtent;
     use crate::sink::Layout;
 
     fn rows() -> SampleRows {
@@ -304,10 +359,8 @@ mod tests {
         rows.columns.values =
             vec![-0.0, f64::from_bits(STALE_NAN_BITS), f64::from_bits(0x7ff8_0000_0000_beef)];
         let series = |pairs: &[(&[u8], &[u8])], series_id, end| SeriesRows {
-            labels: pairs.iter().copied().collect(),
-            series_id,
             end,
-            histograms: SeriesHistograms::default(),
+            ..SeriesRows::new(pairs.iter().copied().collect(), series_id, SeriesExtent::NONE)
         };
         rows.series.push(series(&[(b"Job", b"x\xff")], -1, 2));
         rows.series.push(series(&[(b"__name__", b"up"), (b"a", b"\"")], 7, 3));
@@ -374,7 +427,7 @@ mod tests {
         let mut rows = rows();
         rows.histograms.push(row(9, 1.5, &[1, 2]));
         rows.histograms.push(row(10, f64::from_bits(STALE_NAN_BITS), &[]));
-        rows.series[1].histograms.end = 2;
+        rows.series[1].histograms_end = 2;
         let options = OutputOptions::default();
         let batch = BatchBuilder::histograms(&options).unwrap().batch(&rows).unwrap();
         assert_eq!(batch.num_rows(), 2);
@@ -388,7 +441,7 @@ mod tests {
         assert_eq!((lists.value(0).len(), lists.value(1).len(), lists.null_count()), (2, 0, 0));
         let upper = lists.value(0).as_struct().column_by_name("upper").unwrap().clone();
         assert_eq!(upper.as_primitive::<Float64Type>().values(), &[1.0, 2.0]);
-        let schema = TableSchema::new(Table::Histograms, &options).unwrap().arrow();
+        let schema = TableSchema::new(Table::Histograms(Resolution::RAW), &options).unwrap().arrow();
         assert_eq!(batch["buckets"].data_type(), schema.field_with_name("buckets").unwrap().data_type());
     }
 

@@ -4,33 +4,30 @@
 //! series without a metric, the series that `--match` selects, the labels pipeline, and the partitions that the
 //! block has rows for.
 
+mod metrics;
+
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::Arc;
 
 use tsdb_reader::chunks::Chunks;
-use tsdb_reader::index::{ChunkMeta, PostingsOffset, Series};
-use tsdb_reader::labels::METRIC_NAME;
-use tsdb_reader::matcher::{MatchOp, Matcher};
+use tsdb_reader::index::{ChunkMeta, Series};
+use tsdb_reader::matcher::Matcher;
 use tsdb_reader::samples::{FloatColumns, HistogramColumns, HistogramDecoder};
-use tsdb_reader::{Block, Error, SeriesRef, Tombstones, Ulid};
+use tsdb_reader::{Block, Error, Labels, SeriesRef, Tombstones, Ulid};
 
+use crate::coverage::Coverage;
+use crate::error::error_chain;
+use crate::finding::{Finding, Severity};
 use crate::plan::Shard;
 use crate::relabel::{Relabel, external_labels};
 use crate::time::{Partition, PartitionBy, TimeBounds};
 
+use metrics::Metrics;
+pub use metrics::{MetricSeries, Place};
+
 /// Partitions that a block may claim by its time range alone; above, its samples are looked at.
 const CLAIMED_PARTITIONS: i128 = 20_000;
-
-/// One metric of a block.
-#[derive(Debug)]
-pub struct MetricPostings {
-    /// The metric name.
-    pub metric: Vec<u8>,
-    /// Where its postings are.
-    pub offset: PostingsOffset,
-    /// How many series it has.
-    pub series: u64,
-}
 
 /// A block with all that units share of it.
 #[derive(Debug)]
@@ -48,28 +45,35 @@ pub struct OpenBlock {
     /// Newer blocks have the higher rank; of two samples with the same timestamp the newer block's is written.
     pub rank: u32,
     /// Metrics in ascending order.
-    pub metrics: Vec<MetricPostings>,
+    pub metrics: Vec<MetricSeries>,
     /// Series without a metric name.
     nameless: Vec<SeriesRef>,
+    /// Where its lists do not agree with its series: then the labels of these decide.
+    pub disagreement: Option<String>,
     /// What `--match` selects, ascending; all without it.
     selected: Option<Vec<SeriesRef>>,
     /// It was built from the head of a data directory.
     pub is_head: bool,
     /// Bounds of the partitions planned for the block, ascending, cut to the time range asked for.
     pub planned: Vec<TimeBounds>,
+    /// Of a downsampled block, the times that finer ones hold.
+    pub finer: Arc<Coverage>,
 }
 
-/// The blocks that a slice is read from: those of the run, and behind them one that its unit may have of its own.
+/// The blocks that a slice is read from: those of the run, and behind them those that its unit has of its own.
 #[derive(Debug, Clone, Copy)]
 pub struct SliceBlocks<'a> {
     run: &'a [OpenBlock],
-    own: Option<&'a OpenBlock>,
+    own: &'a [Arc<OpenBlock>],
+    /// Of all own blocks: how series are spread over them goes by the memory limit, which must not matter.
+    own_samples_per_chunk: u64,
 }
 
 impl<'a> SliceBlocks<'a> {
     /// The blocks of the run, and the unit's own.
-    pub fn new(run: &'a [OpenBlock], own: Option<&'a OpenBlock>) -> Self {
-        Self { run, own }
+    pub fn new(run: &'a [OpenBlock], own: &'a [Arc<OpenBlock>]) -> Self {
+        let own_samples_per_chunk = samples_per_chunk(own.iter().map(|block| &block.block));
+        Self { run, own, own_samples_per_chunk }
     }
 
     /// The blocks of the run.
@@ -79,19 +83,38 @@ impl<'a> SliceBlocks<'a> {
 
     /// The block at a position.
     pub fn get(self, at: usize) -> Option<&'a OpenBlock> {
-        self.run.get(at).or(self.own.filter(|_| self.is_own(at)))
+        let own = || self.own.get(at.checked_sub(self.run.len())?).map(Arc::as_ref);
+        self.run.get(at).or_else(own)
     }
 
-    /// True for the position of the unit's own block.
+    /// True for the positions of the unit's own blocks.
     pub fn is_own(self, at: usize) -> bool {
-        at == self.run.len()
+        at >= self.run.len()
+    }
+
+    /// Samples of a chunk on average in the block at a position, by meta.json: never 0, and no more than a header can
+    /// promise.
+    pub fn samples_per_chunk(self, at: usize) -> u64 {
+        match self.run.get(at) {
+            Some(block) => samples_per_chunk([&block.block]),
+            None => self.own_samples_per_chunk,
+        }
     }
 }
 
 impl<'a> From<&'a [OpenBlock]> for SliceBlocks<'a> {
     fn from(run: &'a [OpenBlock]) -> Self {
-        Self::new(run, None)
+        Self::new(run, &[])
     }
+}
+
+fn samples_per_chunk<'b>(blocks: impl IntoIterator<Item = &'b Block>) -> u64 {
+    let (mut samples, mut chunks) = (0u64, 0u64);
+    for stats in blocks.into_iter().map(|block| &block.meta().stats) {
+        samples = samples.saturating_add(stats.num_samples);
+        chunks = chunks.saturating_add(stats.num_chunks);
+    }
+    samples.checked_div(chunks).unwrap_or(120).clamp(1, u16::MAX.into())
 }
 
 impl OpenBlock {
@@ -105,28 +128,11 @@ impl OpenBlock {
     ) -> Result<Self, Error> {
         let chunks = Chunks::open(block.source().clone())?;
         let tombstones = block.tombstones()?.clone();
-        let index = block.index();
-        let values: Vec<_> = index.label_values(METRIC_NAME)?.collect();
-        let offsets: Vec<_> = values.iter().map(|&(_, offset)| offset).collect();
-        let lens = index.postings_lens(&offsets)?;
-        let metrics: Vec<_> = values
-            .iter()
-            .zip(lens)
-            .map(|(&(metric, offset), len)| MetricPostings {
-                metric: metric.to_vec(),
-                offset,
-                series: len.into(),
-            })
-            .collect();
-        let named: u64 = metrics.iter().map(|metric| metric.series).sum();
-        let nameless = match index.all_postings()? {
-            all if all.len() as u64 == named => Vec::new(),
-            _ => match Matcher::new(METRIC_NAME, MatchOp::Equal, "") {
-                Ok(no_metric) => index.select(&[no_metric])?,
-                Err(_) => Vec::new(), // Only regular expressions can fail.
-            },
+        let Metrics { list: metrics, nameless, disagreement } = Metrics::read(block.index())?;
+        let selected = match &disagreement {
+            None => select(&block, &relabel, selectors)?,
+            Some(_) => select_by_labels(&block, &relabel, selectors, all_of(&metrics, &nameless)),
         };
-        let selected = select(&block, &relabel, selectors)?;
         let planned = Vec::new();
         Ok(Self {
             block,
@@ -137,10 +143,22 @@ impl OpenBlock {
             rank,
             metrics,
             nameless,
+            disagreement,
             selected,
             is_head: false,
             planned,
+            finer: Arc::default(),
         })
+    }
+
+    /// What a person should know of lists that do not agree with the series.
+    pub fn disagreement_found(&self) -> Option<Finding> {
+        let message = format!(
+            "{}; the labels of the series were believed instead, so that none is missing; \
+             look at it with promblock verify, and take a new copy of the block",
+            self.disagreement.as_ref()?
+        );
+        Some(Finding::new(Severity::Broken, "postings-wrong", self.name(), message))
     }
 
     /// ULID and place, for messages.
@@ -158,10 +176,40 @@ impl OpenBlock {
         block.meta().thanos.as_ref().map(|thanos| external_labels(&thanos.labels)).unwrap_or_default()
     }
 
-    /// Samples of a chunk on average, by meta.json: never 0, and no more than a header can promise.
-    pub fn samples_per_chunk(&self) -> u64 {
+    /// What is said of an error in it: the same for all chunks that one missing segment makes unreadable.
+    pub fn describe(&self, error: &Error) -> String {
+        match error {
+            Error::NoSegment { segments: 0, .. } => format!(
+                "it has no chunk segments, so none of its {} chunks can be read; take a new copy of it",
+                self.block.meta().stats.num_chunks
+            ),
+            Error::NoSegment { position, segments, .. } => format!(
+                "it has {segments} chunk segments, so chunks in segment {position}, counted from 0, cannot be read; \
+                 take a new copy of it"
+            ),
+            Error::SegmentGap { missing, .. } => format!(
+                "chunks/{missing:06} is missing, so neither its chunks nor those of segments behind it can be read; \
+                 take a new copy of the block"
+            ),
+            _ => error_chain(error),
+        }
+    }
+
+    /// Width of its windows in milliseconds when it is a downsampled block; 0 for a raw one.
+    pub fn resolution_ms(&self) -> i64 {
+        self.block.meta().resolution_ms().max(0)
+    }
+
+    /// The times that `meta.json` states.
+    pub fn stated(&self) -> TimeBounds {
+        let meta = self.block.meta();
+        TimeBounds { min_ms: meta.min_time_ms, max_ms: meta.max_time_ms.saturating_sub(1) }
+    }
+
+    /// False when meta.json says that all of its samples are floats. Before Prometheus 3.6 it did not say.
+    pub fn may_have_histograms(&self) -> bool {
         let stats = &self.block.meta().stats;
-        stats.num_samples.checked_div(stats.num_chunks).unwrap_or(120).clamp(1, u16::MAX.into())
+        stats.num_histogram_samples > 0 || stats.num_float_samples != stats.num_samples
     }
 
     /// Runs of series in `shard`: run 0 is the series without a metric, run n the metric n - 1.
@@ -183,17 +231,28 @@ impl OpenBlock {
         let refs = match run.checked_sub(1).and_then(|at| self.metrics.get(at)) {
             None if run == 0 => self.nameless.clone(),
             None => Vec::new(),
-            Some(metric) => self.block.index().read_postings(metric.offset)?.collect(),
+            Some(MetricSeries { place: Place::List(offset), .. }) => {
+                self.block.index().read_postings(*offset)?.collect()
+            }
+            Some(MetricSeries { place: Place::Labels(refs), .. }) => refs.clone(),
         };
         Ok(self.only_selected(refs))
     }
 
     /// All series that are selected, ascending.
     pub fn all_refs(&self) -> Result<Vec<SeriesRef>, Error> {
-        match &self.selected {
-            Some(selected) => Ok(selected.clone()),
-            None => Ok(self.block.index().all_postings()?.collect()),
+        match (&self.selected, &self.disagreement) {
+            (Some(selected), _) => Ok(selected.clone()),
+            (None, Some(_)) => Ok(all_of(&self.metrics, &self.nameless)),
+            (None, None) => Ok(self.block.index().all_postings()?.collect()),
         }
+    }
+
+    /// How many series are selected, and of how many.
+    pub fn selected_of(&self) -> (u64, u64) {
+        let named: u64 = self.metrics.iter().map(|metric| metric.series).sum();
+        let all = named.saturating_add(self.nameless.len() as u64);
+        (self.selected.as_ref().map_or(all, |selected| selected.len() as u64), all)
     }
 
     fn only_selected(&self, refs: Vec<SeriesRef>) -> Vec<SeriesRef> {
@@ -214,6 +273,16 @@ impl OpenBlock {
         from..to.max(from)
     }
 
+    /// True for a chunk that the unit of these bounds reads for its rows: one that overlaps them, or a stray one that
+    /// nobody else would count.
+    pub fn is_of_unit(&self, chunk: &ChunkMeta, bounds: TimeBounds, asked: TimeBounds) -> bool {
+        let planned = self.planned_for(chunk);
+        let is_stray = planned.is_empty()
+            && asked.overlaps(chunk.min_time_ms, chunk.max_time_ms)
+            && self.planned.first() == Some(&bounds);
+        is_stray || self.planned.get(planned).unwrap_or_default().contains(&bounds)
+    }
+
     /// Position of the partition whose unit owns `chunk`: the first it overlaps; the block's first one when it
     /// overlaps none, so that somebody counts it.
     pub fn owner(&self, chunk: &ChunkMeta) -> usize {
@@ -225,8 +294,7 @@ impl OpenBlock {
     ///
     /// By the block's time range; a block that claims an absurd one is read for the times of its samples.
     pub fn partitions(&self, by: PartitionBy, asked: TimeBounds) -> Result<BTreeSet<Partition>, Error> {
-        let meta = self.block.meta();
-        let claimed = TimeBounds { min_ms: meta.min_time_ms, max_ms: meta.max_time_ms.saturating_sub(1) };
+        let claimed = self.stated();
         let length = i128::from(claimed.max_ms) - i128::from(claimed.min_ms);
         let anywhere =
             by.partition_of(claimed.min_ms.clamp(TimeBounds::ROWS.min_ms, TimeBounds::ROWS.max_ms));
@@ -322,4 +390,38 @@ fn select(
         selected.extend(refs);
     }
     Ok(Some(selected.into_iter().collect()))
+}
+
+/// All series of metrics that were found by labels, ascending.
+fn all_of(metrics: &[MetricSeries], nameless: &[SeriesRef]) -> Vec<SeriesRef> {
+    let refs = metrics.iter().flat_map(|metric| match &metric.place {
+        Place::Labels(refs) => refs.as_slice(),
+        Place::List(_) => &[],
+    });
+    let mut all: Vec<_> = refs.chain(nameless).copied().collect();
+    all.sort_unstable();
+    all
+}
+
+/// As [`select`], of `refs` and by their labels. Series that cannot be read are selected, so that they are named.
+fn select_by_labels(
+    block: &Block,
+    relabel: &Relabel,
+    selectors: &[Vec<Matcher>],
+    mut refs: Vec<SeriesRef>,
+) -> Option<Vec<SeriesRef>> {
+    if selectors.is_empty() {
+        return None;
+    }
+    let (mut series, mut identity) = (Series::default(), Labels::new());
+    refs.retain(|&series_ref| {
+        if block.index().series(series_ref, &mut series).is_err() {
+            return true;
+        }
+        relabel.identify(&series.labels, &mut identity);
+        let value = |matcher: &Matcher| identity.get(matcher.name()).unwrap_or_default();
+        let is_met = |matcher: &Matcher| matcher.matches(value(matcher));
+        selectors.iter().any(|matchers| matchers.iter().all(is_met))
+    });
+    Some(refs)
 }

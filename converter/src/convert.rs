@@ -1,6 +1,6 @@
 //! Convert: the main job, from SOURCE to a published DEST.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,23 +14,25 @@ use crate::bigquery::{KitFile, KitInput, kit, published_files};
 use crate::blocks::OpenBlock;
 use crate::classic::ClassicError;
 use crate::dest::{BlockRecord, Dest, DestError, DestPlan, Manifest, Opened, UnitRecord};
-use crate::discover::{DiscoverError, Discovery, Found, Heads, ReadOptions, discover};
+use crate::discover::{DiscoverError, Discovery, Found, Heads, ReadOptions, discover_until};
 use crate::distribute::PlanError;
+use crate::downsample::{Policy, PolicyError};
 use crate::error::error_chain;
 use crate::finding::{Finding, Findings, Severity};
 use crate::identities;
 use crate::merge::Wanted;
-use crate::metadata::{Metadata, MetadataError};
+use crate::metadata::{KnownMetadata, Metadata, MetadataError, MetricMetadata};
 use crate::options::{ConvertOptions, StaleMarkers};
 use crate::order::Order;
 use crate::pipeline::{self, Progress, UnitOutput, Work};
 use crate::plan::{self, Ledger, Shard, Unit};
 use crate::relabel::{LabelOptionsError, Relabel};
 use crate::report::{Report, Scope, UnitCounts};
+use crate::resolution::Resolution;
 use crate::schema::{Table, TableSchema};
 use crate::series::{SeriesError, Walk};
 use crate::sink::{Encoder, FORMAT_VERSION, SinkError};
-use crate::time::{TimeBounds, display_time};
+use crate::time::{PartitionBy, TimeBounds, display_time};
 use crate::unit::rows_per_slice;
 
 /// What one slice may hold while it is merged and encoded, by measurement, rounded up.
@@ -73,6 +75,21 @@ pub enum ConvertError {
         /// As given.
         max_time_ms: i64,
     },
+    /// Windows would lie in two partitions.
+    #[error(
+        "windows of {resolution} do not fill partitions by {by}; use --partition-by {fitting}, or a resolution that does"
+    )]
+    WindowPartition {
+        /// Of the windows.
+        resolution: Resolution,
+        /// As asked for.
+        by: PartitionBy,
+        /// What would do.
+        fitting: PartitionBy,
+    },
+    /// A selector of a rule or of counters does not parse.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     /// The memory limit does not suffice for one slice.
     #[error(
         "--memory-limit of {} MiB is too small, this conversion needs at least {} MiB",
@@ -170,15 +187,20 @@ pub fn plan_units(
     options: &ConvertOptions,
     known: Option<&DestPlan>,
     mut ledger: Ledger,
-    mut metadata: Metadata,
+    metadata: KnownMetadata,
+    stop: &AtomicBool,
 ) -> Result<Planned, ConvertError> {
     options.labels.check()?;
+    check_resolutions(options)?;
     let asked = options.asked().ok_or(ConvertError::EmptyTimeRange {
         min_time_ms: options.min_time_ms.unwrap_or(i64::MIN),
         max_time_ms: options.max_time_ms.unwrap_or(i64::MAX),
     })?;
     let selectors = parse_selectors(&options.selectors)?;
-    let discovery = discover(sources, read)?;
+    let discovery = discover_until(sources, read, stop).map_err(|error| match error {
+        DiscoverError::Stopped => ConvertError::Stopped,
+        error => error.into(),
+    })?;
     let mut findings = Findings::default();
     for finding in discovery.findings {
         findings.push(finding);
@@ -199,21 +221,49 @@ pub fn plan_units(
     let shard_bounds = match known {
         Some(known) => known.shard_bounds.clone(),
         None => {
-            let count = partitions.iter().flatten().collect::<std::collections::BTreeSet<_>>().len();
+            let count = partitions.iter().flatten().collect::<BTreeSet<_>>().len();
             plan::shard_bounds(&blocks, count, options)
         }
     };
-    let units = plan::units(&mut blocks, &partitions, asked, &shard_bounds, &ledger, &metadata, options);
     let Discovery { unpacked, mut heads, .. } = discovery;
+    let logged = logged_metadata(std::mem::take(&mut heads.metadata), options, &mut findings);
+    let metadata = Arc::new(metadata.with_logged(logged, &mut findings));
+    let units = plan::units(&mut blocks, &partitions, asked, &shard_bounds, &ledger, &metadata, options);
+    Ok(Planned { blocks, units, shard_bounds, ledger, findings, unpacked, metadata, heads, asked })
+}
+
+/// What logs say of metrics, as they are called after the labels pipeline, by data directory.
+fn logged_metadata(
+    logged: Vec<(String, Vec<(Labels, MetricMetadata)>)>,
+    options: &ConvertOptions,
+    findings: &mut Findings,
+) -> Vec<(String, Metadata)> {
     let relabel = Relabel::new(BTreeMap::new(), options.labels.clone());
     let (mut identity, mut shaped) = (Labels::new(), Labels::new());
-    for (labels, of_series) in std::mem::take(&mut heads.metadata) {
-        relabel.identify(&labels, &mut identity);
-        relabel.shape(&identity, &mut shaped);
-        metadata.set_series(&shaped, of_series);
+    let mut of_directory = |place: String, of_series: Vec<(Labels, MetricMetadata)>| {
+        let mut entries: BTreeMap<Vec<u8>, BTreeSet<MetricMetadata>> = BTreeMap::new();
+        for (labels, metadata) in of_series {
+            relabel.identify(&labels, &mut identity);
+            relabel.shape(&identity, &mut shaped);
+            if let Some(metric) = shaped.metric() {
+                entries.entry(metric.to_vec()).or_default().insert(metadata);
+            }
+        }
+        let metadata = Metadata::of_entries(entries, &place, findings);
+        (place, metadata)
+    };
+    logged.into_iter().map(|(place, of_series)| of_directory(place, of_series)).collect()
+}
+
+/// Refuses resolutions whose windows would lie in two partitions, and selectors that do not parse.
+fn check_resolutions(options: &ConvertOptions) -> Result<Policy, ConvertError> {
+    let by = options.partition_by;
+    match options.downsampling.resolutions().into_iter().find(|resolution| !resolution.fits(by)) {
+        Some(resolution) => {
+            Err(ConvertError::WindowPartition { resolution, by, fitting: resolution.fitting() })
+        }
+        None => Ok(Policy::new(&options.downsampling)?),
     }
-    let metadata = Arc::new(metadata);
-    Ok(Planned { blocks, units, shard_bounds, ledger, findings, unpacked, metadata, heads, asked })
 }
 
 /// Parses the selectors of `--match`.
@@ -248,6 +298,9 @@ pub fn open_blocks(
         match OpenBlock::open(block, location, relabel, rank, selectors) {
             Ok(mut block) => {
                 block.is_head = is_head;
+                if let Some(finding) = block.disagreement_found() {
+                    findings.push(finding);
+                }
                 blocks.push(block);
             }
             Err(error) => findings.push(unreadable(&name, &error)),
@@ -265,17 +318,19 @@ pub fn convert(
     progress: &Progress,
     stop: &AtomicBool,
 ) -> Result<Report, ConvertError> {
-    let encoder = Encoder::new(options.output.clone())?;
+    let encoder = Encoder::with_resolutions(options.output.clone(), options.downsampling.resolutions())?;
     slices_in_flight(run, 0)?;
     // What can be refused is refused before DEST is touched.
     options.labels.check()?;
+    check_resolutions(options)?;
     parse_selectors(&options.selectors)?;
     let mut noted = Findings::default();
     let given = Metadata::read(&options.metadata, &mut noted)?;
     let Opened { dest, plan: known, manifest } = Dest::open(root, options)?;
-    let metadata = known_metadata(root, given, &mut noted)?;
+    let metadata = KnownMetadata { kept: Dest::metadata(root)?, given };
+    let kept = metadata.kept.clone();
     let (ledger, published) = manifest.map(|manifest| (manifest.ledger, manifest.units)).unwrap_or_default();
-    let mut planned = plan_units(sources, &run.read(), options, known.as_ref(), ledger, metadata)?;
+    let mut planned = plan_units(sources, &run.read(), options, known.as_ref(), ledger, metadata, stop)?;
     planned.findings.append(noted);
     let slices_in_flight = slices_in_flight(run, planned.held_bytes())?;
     if run.strict {
@@ -284,7 +339,7 @@ pub fn convert(
     if known.is_none() {
         dest.write_plan(&dest_plan(&planned, options))?;
     }
-    if !options.metadata.is_empty() {
+    if *planned.metadata != kept {
         dest.write_metadata(&planned.metadata)?;
     }
     let before = units_by_name(&dest)?;
@@ -303,17 +358,6 @@ pub fn convert(
         Published { options: options.clone(), shard_bounds: planned.shard_bounds, ledger: planned.ledger };
     publish(&dest, &encoder, published, &report, all)?;
     Ok(report)
-}
-
-/// What is known of metrics: what DEST keeps, and over it what is given now.
-pub(crate) fn known_metadata(
-    root: &Path,
-    given: Metadata,
-    findings: &mut Findings,
-) -> Result<Metadata, DestError> {
-    let mut known = Dest::metadata(root)?;
-    known.update(given, &root.display().to_string(), findings);
-    Ok(known)
 }
 
 /// What is chosen once for a DEST.
@@ -394,7 +438,9 @@ pub(crate) fn run_units(
         writable: TimeBounds::ROWS,
         drop_stale: options.stale_markers == StaleMarkers::Drop,
         nested: options.histograms.are_nested(),
+        lookback_ms: options.downsampling.lookback_ms,
     };
+    let policy = Policy::new(&options.downsampling)?;
     let sort_budget_bytes =
         usize::try_from(run.memory_limit / 8).unwrap_or(usize::MAX) / (run.threads.max(1) * 2);
     let work = Work {
@@ -407,6 +453,7 @@ pub(crate) fn run_units(
         walk: Walk { order: Order::Metric, temp_dir: &run.temp_dir, sort_budget_bytes },
         allow_merge: options.allow_merge,
         classic: options.histograms.are_classic(),
+        policy: &policy,
         folder: &|unit| options.partition_by.folder(&unit.partition),
         commit: &commit,
         threads: run.threads.clamp(1, slices_in_flight),
@@ -484,8 +531,9 @@ pub(crate) fn publish(
 
 /// The BigQuery kit for what `units` hold.
 fn kit_files(options: &ConvertOptions, units: &[UnitRecord]) -> Result<Vec<KitFile>, SinkError> {
-    let tables = Table::ALL.map(|table| TableSchema::new(table, &options.output));
-    let tables = tables.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let tables = Table::of(options.downsampling.resolutions());
+    let tables = tables.into_iter().map(|table| TableSchema::new(table, &options.output));
+    let tables = tables.collect::<Result<Vec<_>, _>>()?;
     Ok(kit(&KitInput {
         tables: &tables,
         output: &options.output,
@@ -495,11 +543,16 @@ fn kit_files(options: &ConvertOptions, units: &[UnitRecord]) -> Result<Vec<KitFi
     }))
 }
 
-/// A unit is done when nothing that shapes it has changed; one that met broken bytes is tried again, for they may
-/// have been repaired, and so is one that reads a head.
+/// A unit is done when nothing that shapes it has changed, and its files are there.
 fn is_done(dest: &Dest, done: &UnitRecord, unit: &Unit) -> bool {
+    is_current(done, unit) && dest.is_whole(done)
+}
+
+/// True when nothing that shapes a unit has changed; one that met broken bytes is tried again, for they may have been
+/// repaired, and so is one that reads a head.
+pub(crate) fn is_current(done: &UnitRecord, unit: &Unit) -> bool {
     let sound = done.findings.is_empty() && !done.tally.lost.keys().any(|loss| loss.may_be_repaired());
-    done.fingerprint == unit.fingerprint && !unit.reads_head && sound && dest.is_whole(done)
+    done.fingerprint == unit.fingerprint && !unit.reads_head && sound
 }
 
 /// Slices that fit the memory limit beside what is held of SOURCE.
@@ -518,7 +571,7 @@ pub(crate) fn slices_in_flight(run: &RunOptions, held: u64) -> Result<usize, Con
 /// Replaces the units in a collision by the two series, where their blocks are at hand.
 fn name_series(error: DestError, blocks: &[OpenBlock]) -> DestError {
     let DestError::Collision { series_id, series: units } = error else { return error };
-    let mut named = std::collections::BTreeSet::new();
+    let mut named = BTreeSet::new();
     let (mut series, mut own, mut shaped) = (Series::default(), Labels::new(), Labels::new());
     for block in blocks {
         for series_ref in block.all_refs().unwrap_or_default() {

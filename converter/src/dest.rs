@@ -3,7 +3,7 @@
 //! ```text
 //! DEST/samples/dt=2026-11-20/part-<unit>-<fp8>-0000.parquet      appears whole, by rename
 //! DEST/_promblock/plan.json            options and shard bounds, chosen once
-//! DEST/_promblock/metadata.json        type, unit and help of metrics, as far as they were given
+//! DEST/_promblock/metadata.json        type, unit and help of metrics, as far as files and logs told them
 //! DEST/_promblock/units/<unit>.json    written last: the unit's commit
 //! DEST/_promblock/units/<unit>.ids     its series, see `identities`
 //! DEST/_promblock/manifest.json        what is published; readers use its file lists
@@ -27,6 +27,8 @@ use crate::identities::{self, IDENTITY_BYTES, SeriesIdentity};
 use crate::metadata::Metadata;
 use crate::options::ConvertOptions;
 use crate::plan::{Ledger, Unit};
+use crate::resolution::Resolution;
+use crate::schema::Table;
 use crate::sink::{FORMAT_VERSION, PartFile, SinkError};
 use crate::tally::Tally;
 use crate::time::Partition;
@@ -37,8 +39,6 @@ const OWN_FOLDER: &str = "_promblock";
 const KIT_FOLDER: &str = "bigquery";
 /// What files are called until they are whole; the sinks' part files are, too.
 const TEMPORARY_PREFIX: &str = ".tmp-";
-/// Folders of tables.
-const TABLES: [&str; 3] = ["samples", "histograms", "series"];
 
 /// Why a DEST cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -129,7 +129,10 @@ pub enum DestError {
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DestError {
     let path = path.to_owned();
-    move |source| DestError::Io { action, path, source }
+    move |source| match SinkError::io(action, &path, source) {
+        SinkError::Io { action, path, source } => DestError::Io { action, path, source },
+        full => full.into(),
+    }
 }
 
 /// What is chosen once per DEST.
@@ -171,6 +174,9 @@ pub struct UnitRecord {
     pub partition: Partition,
     /// Position of its shard.
     pub shard: usize,
+    /// Resolution of its tier.
+    #[serde(default, skip_serializing_if = "Resolution::is_default")]
+    pub resolution: Resolution,
     /// Hash of all that shapes its bytes.
     pub fingerprint: String,
     /// ULIDs of the blocks read.
@@ -186,7 +192,7 @@ pub struct UnitRecord {
 impl UnitRecord {
     /// True when a redo holds less than this in all. Tombstones do not count as shrinking; a compaction that applied them does not either.
     fn shrinks_to(&self, redo: &Tally) -> bool {
-        let kept = |tally: &Tally| tally.written + tally.unrolled;
+        let kept = |tally: &Tally| tally.written + tally.unrolled + tally.aggregated + tally.left_out;
         let with_tombstoned = |tally: &Tally| kept(tally) + tally.tombstoned;
         kept(redo) < kept(&self.tally) && with_tombstoned(redo) < with_tombstoned(&self.tally)
     }
@@ -430,6 +436,7 @@ impl Dest {
             unit: unit.unit.clone(),
             partition: unit.partition.clone(),
             shard: unit.shard,
+            resolution: unit.resolution,
             fingerprint: unit.fingerprint.clone(),
             blocks: unit.blocks.clone(),
             files,
@@ -445,8 +452,11 @@ impl Dest {
     pub fn sweep<'u>(&self, units: impl IntoIterator<Item = &'u UnitRecord>) -> Result<(), DestError> {
         let named: BTreeSet<PathBuf> =
             units.into_iter().flat_map(|unit| &unit.files).map(|file| self.root.join(&file.path)).collect();
-        for table in TABLES {
-            self.sweep_folder(&self.root.join(table), &named)?;
+        for entry in fs::read_dir(&self.root).map_err(io_error("list", &self.root))? {
+            let entry = entry.map_err(io_error("list", &self.root))?;
+            if Table::of_name(&entry.file_name().to_string_lossy()).is_some() {
+                self.sweep_folder(&entry.path(), &named)?;
+            }
         }
         let own = self.own_folder();
         for folder in [own.join("units"), own.join(KIT_FOLDER), own] {
@@ -490,6 +500,13 @@ impl Dest {
         redo: &Tally,
         identities: &mut [SeriesIdentity],
     ) -> Result<bool, DestError> {
+        // Steps that begin in blocks which are gone would be lost, or begin too early.
+        if redo.aggregated > 0
+            && redo.context < record.tally.context
+            && redo.tombstoned <= record.tally.tombstoned
+        {
+            return Ok(true);
+        }
         if record.shrinks_to(redo) || redo.tombstoned > record.tally.tombstoned {
             return Ok(record.shrinks_to(redo));
         }

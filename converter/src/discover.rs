@@ -9,10 +9,14 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use tsdb_reader::block::read_meta;
+use tsdb_reader::head::HeadFiles;
 use tsdb_reader::labels::METRIC_NAME;
+use tsdb_reader::source::Source;
 use tsdb_reader::{Block, BlockMeta, Error, Labels, Ulid};
 
 use crate::archive::{ArchiveError, ArchiveTree, Unpacked};
@@ -20,6 +24,7 @@ use crate::build::BuildError;
 use crate::error::error_chain;
 use crate::finding::{Finding, Severity};
 use crate::head::account::HeadAccount;
+use crate::head::changes::Listing;
 use crate::head::files::{TreeFiles, has_head};
 use crate::head::{HeadOptions, read_head};
 use crate::metadata::MetricMetadata;
@@ -31,7 +36,16 @@ const DELETION_MARK_DELAY: Duration = Duration::from_secs(24 * 3600);
 /// Blocks without `meta.json` that are younger than this may still be uploading.
 const PARTIAL_UPLOAD_AGE: Duration = Duration::from_secs(48 * 3600);
 
-/// Largest `deletion-mark.json` that is looked into.
+/// How often a directory is read that changes meanwhile.
+const ATTEMPTS: usize = 3;
+
+/// The finding of a directory that changed each time.
+const CHANGED: &str = "changed-while-read";
+
+/// The file that marks a block for deletion.
+const DELETION_MARK: &str = "deletion-mark.json";
+
+/// Largest one that is looked into.
 const MARK_BYTES: u64 = 1 << 20;
 
 /// How SOURCE is read.
@@ -84,6 +98,9 @@ pub enum DiscoverError {
         /// Why.
         source: ArchiveError,
     },
+    /// Asked to stop.
+    #[error("stopped")]
+    Stopped,
     /// Standard input can be read once only.
     #[error("SOURCE - is given twice, and standard input can be read once only")]
     StandardInputTwice,
@@ -134,10 +151,21 @@ pub struct Discovery {
     pub blocks: Vec<Found>,
     /// Everything else that was there.
     pub findings: Vec<Finding>,
+    /// Blocks that cannot be opened; only [`every_block`] gives them.
+    pub damaged: Vec<Damaged>,
     /// What was unpacked of archives.
     pub unpacked: Vec<Unpacked>,
     /// What was read of heads.
     pub heads: Heads,
+}
+
+/// A block that cannot be opened, and whose files are there.
+#[derive(Debug)]
+pub struct Damaged {
+    /// Where it is.
+    pub location: String,
+    /// Its files.
+    pub source: Arc<dyn Source>,
 }
 
 /// The heads of data directories.
@@ -147,9 +175,16 @@ pub struct Heads {
     pub accounts: Vec<HeadAccount>,
     /// Bytes of their blocks that are held in memory.
     pub memory_bytes: u64,
-    /// The newest metadata of series, where a server logged it.
-    pub metadata: Vec<(Labels, MetricMetadata)>,
+    /// The newest metadata of series, where a server logged it, by data directory.
+    pub metadata: Vec<(String, Vec<(Labels, MetricMetadata)>)>,
 }
+
+/// What is said of a head that was not asked for.
+pub(crate) const HEAD_NOT_READ: &str =
+    "the head of this data directory, its newest hours, is not read; --include-head reads it";
+
+/// What never asks to stop.
+pub(crate) static NEVER: AtomicBool = AtomicBool::new(false);
 
 /// SOURCE that stands for standard input.
 pub const STANDARD_INPUT: &str = "-";
@@ -166,6 +201,8 @@ struct Unreadable {
     /// What it says about itself, if that much can be read.
     meta: Option<Box<BlockMeta>>,
     finding: Finding,
+    /// Its files, unless it may still be uploading.
+    source: Option<Arc<dyn Source>>,
 }
 
 /// Finds the blocks of all `sources` and decides which are read.
@@ -173,23 +210,56 @@ struct Unreadable {
 /// Only a readable block supersedes others; of those that are superseded nothing is looked at but `meta.json` and
 /// the ends of the index.
 pub fn discover(sources: &[PathBuf], read: &ReadOptions) -> Result<Discovery, DiscoverError> {
-    choose(find(sources, read)?, read)
+    discover_until(sources, read, &NEVER)
+}
+
+/// The same, until `stop` is set.
+pub fn discover_until(
+    sources: &[PathBuf],
+    read: &ReadOptions,
+    stop: &AtomicBool,
+) -> Result<Discovery, DiscoverError> {
+    settled(&Opened::open(sources, read, stop)?, read, choose, stop)
 }
 
 /// The same for the blocks of an archive that is open already.
 pub fn discover_in(mut archive: ArchiveTree, read: &ReadOptions) -> Result<Discovery, DiscoverError> {
-    let mut all = InSources { findings: archive.take_findings(), ..InSources::default() };
-    all.unpacked.extend(archive.unpacked().cloned());
+    let mut opened = Opened { findings: archive.take_findings(), ..Opened::default() };
+    opened.unpacked.extend(archive.unpacked().cloned());
     let path = PathBuf::from(archive.location(Path::new("")));
-    find_in(Arc::new(archive), &path, read, &mut all)?;
-    choose(all, read)
+    opened.trees.push((Arc::new(archive), path));
+    settled(&opened, read, choose, &NEVER)
+}
+
+/// The same for the blocks in a tree.
+pub fn discover_tree(tree: Arc<dyn Tree>, read: &ReadOptions) -> Result<Discovery, DiscoverError> {
+    let path = PathBuf::from(tree.location(Path::new("")));
+    settled(&Opened { trees: vec![(tree, path)], ..Opened::default() }, read, choose, &NEVER)
+}
+
+/// Begins again while someone changes a directory under us: a sample may be in the head, or in a block of its own, when
+/// blocks are listed, and in another block when those are read.
+fn settled(
+    opened: &Opened,
+    read: &ReadOptions,
+    choose: impl Fn(InSources, &ReadOptions, &AtomicBool) -> Result<Discovery, DiscoverError>,
+    stop: &AtomicBool,
+) -> Result<Discovery, DiscoverError> {
+    for _ in 1..ATTEMPTS {
+        let discovery = choose(opened.find(read, stop)?, read, stop)?;
+        if !discovery.findings.iter().any(|finding| finding.name == CHANGED) {
+            return Ok(discovery);
+        }
+    }
+    choose(opened.find(read, stop)?, read, stop)
 }
 
 /// Decides which of the blocks are read.
-fn choose(all: InSources, read: &ReadOptions) -> Result<Discovery, DiscoverError> {
+fn choose(all: InSources, read: &ReadOptions, stop: &AtomicBool) -> Result<Discovery, DiscoverError> {
     let InSources { mut found, marked, mut findings, mut broken, unpacked, directories } = all;
     let mut checked = BTreeSet::new();
     let superseded = loop {
+        unless_stopped(stop)?;
         let superseded = superseded(metas(&found));
         let unreadable: Vec<_> = found
             .iter()
@@ -202,19 +272,22 @@ fn choose(all: InSources, read: &ReadOptions) -> Result<Discovery, DiscoverError
         for (ulid, error) in unreadable {
             if let Some(Found { location, block, .. }) = found.remove(&ulid) {
                 let finding = unreadable_block(location, &error_chain(&error));
-                broken.push(Unreadable { meta: Some(Box::new(block.meta().clone())), finding });
+                broken.push(Unreadable { meta: Some(Box::new(block.meta().clone())), finding, source: None });
             }
         }
     };
     findings.extend(broken.into_iter().map(|unreadable| unless_held_by(&found, unreadable)));
-    let raw = raw_sources(metas(&found));
-    let (mut blocks, heads) = read_heads(&directories, &found, &read.beside(&unpacked), &mut findings)?;
+    let held = SourcesHeld::by(metas(&found).filter(|meta| !marked.contains(&meta.ulid)));
+    let (mut blocks, heads) = read_heads(&directories, &found, &read.beside(&unpacked), &mut findings, stop)?;
     for (ulid, found) in found {
         if let Some(by) = superseded.get(&ulid) {
             let message = format!("superseded by block {by}, which holds its samples");
             findings.push(Finding::new(Severity::Skipped, "superseded-block", found.location, message));
-        } else if is_copy_of_raw(found.block.meta(), &raw) {
-            let message = "downsampled, and the raw samples are there";
+        } else if let Some(resolution_ms) = held.finest(found.block.meta()) {
+            let message = match resolution_ms {
+                0 => "downsampled, and the raw samples are there",
+                _ => "downsampled, and finer aggregates are there",
+            };
             findings.push(Finding::new(Severity::Skipped, "downsampled-block", found.location, message));
         } else if marked.contains(&ulid) {
             let message = "marked for deletion more than 24 hours ago";
@@ -226,34 +299,52 @@ fn choose(all: InSources, read: &ReadOptions) -> Result<Discovery, DiscoverError
         }
     }
     blocks.sort_by_key(|found| (found.block.meta().min_time_ms, found.block.meta().ulid));
-    Ok(Discovery { blocks, findings, unpacked, heads })
+    Ok(Discovery { blocks, findings, damaged: Vec::new(), unpacked, heads })
 }
 
 /// Every block of all `sources` that can be opened, whether it is read or not.
 pub fn every_block(sources: &[PathBuf], read: &ReadOptions) -> Result<Discovery, DiscoverError> {
-    let InSources { found, mut findings, broken, unpacked, directories, .. } = find(sources, read)?;
-    findings.extend(broken.into_iter().map(|unreadable| unreadable.finding));
-    let (mut blocks, heads) = read_heads(&directories, &found, &read.beside(&unpacked), &mut findings)?;
-    blocks.extend(found.into_values());
-    blocks.sort_by_key(|found| (found.block.meta().min_time_ms, found.block.meta().ulid));
-    Ok(Discovery { blocks, findings, unpacked, heads })
+    settled(&Opened::open(sources, read, &NEVER)?, read, keep_all, &NEVER)
 }
 
-/// Reads the heads of data directories, each behind its own blocks.
+fn keep_all(all: InSources, read: &ReadOptions, stop: &AtomicBool) -> Result<Discovery, DiscoverError> {
+    let InSources { found, mut findings, broken, unpacked, directories, .. } = all;
+    let mut damaged = Vec::new();
+    for Unreadable { finding, source, .. } in broken {
+        damaged.extend(source.map(|source| Damaged { location: finding.place.clone(), source }));
+        findings.push(finding);
+    }
+    let (mut blocks, heads) = read_heads(&directories, &found, &read.beside(&unpacked), &mut findings, stop)?;
+    blocks.extend(found.into_values());
+    blocks.sort_by_key(|found| (found.block.meta().min_time_ms, found.block.meta().ulid));
+    Ok(Discovery { blocks, findings, damaged, unpacked, heads })
+}
+
+/// Reads the heads of data directories, each behind its own blocks; names directories that changed meanwhile.
 fn read_heads(
-    directories: &[DataDirectory],
+    directories: &[Directory],
     found: &BTreeMap<Ulid, Found>,
     read: &ReadOptions,
     findings: &mut Vec<Finding>,
+    stop: &AtomicBool,
 ) -> Result<(Vec<Found>, Heads), DiscoverError> {
     let mut blocks: BTreeMap<Ulid, Found> = BTreeMap::new();
     let mut heads = Heads::default();
-    for DataDirectory { tree, blocks: own } in directories {
+    for Directory { tree, blocks: own, has_head, listed } in directories {
         let location = tree.location(Path::new(""));
-        if !read.include_head {
-            let message =
-                "the head of this data directory, its newest hours, is not read; --include-head reads it";
-            findings.push(Finding::new(Severity::Skipped, "head", location, message));
+        let changed = |now: &Listing| {
+            let change = listed.change(now)?;
+            let message = format!(
+                "{change} while it was read, each of {ATTEMPTS} times: samples may be in none of what was read; \
+                 take a snapshot of it, or stop the server, and read that"
+            );
+            Some(Finding::new(Severity::Broken, CHANGED, location.clone(), message))
+        };
+        if !has_head || !read.include_head {
+            findings.extend(changed(&Listing::of_blocks(tree.as_ref())));
+            if *has_head {
+                findings.push(Finding::new(Severity::Skipped, "head", location, HEAD_NOT_READ));
+            }
             continue;
         }
         let metas = own.iter().filter_map(|ulid| found.get(ulid)).map(|found| found.block.meta());
@@ -263,11 +354,14 @@ fn read_heads(
             temp_dir: &read.temp_dir,
             budget_bytes: usize::try_from(read.unpack_limit / 2).unwrap_or(usize::MAX),
         };
-        let head = read_head(&TreeFiles(Arc::clone(tree)), &options)
+        let files = UntilStopped { files: TreeFiles(Arc::clone(tree)), stop };
+        let head = read_head(&files, &options)
             .map_err(|source| DiscoverError::Head { location: location.clone(), source })?;
+        unless_stopped(stop)?;
         findings.extend(head.findings);
+        findings.extend(changed(&Listing::of(&files.files)));
         heads.accounts.push(head.account);
-        heads.metadata.extend(head.metadata);
+        heads.metadata.push((location.clone(), head.metadata));
         for (built, name) in [(head.in_order, "head"), (head.late, "head-out-of-order")] {
             let Some(built) = built else { continue };
             let location = format!("{location}/{name}");
@@ -285,6 +379,32 @@ fn read_heads(
     Ok((blocks.into_values().collect(), heads))
 }
 
+/// The files of a head, until asked to stop. What was read until then is of no use.
+#[derive(Debug)]
+struct UntilStopped<'a> {
+    files: TreeFiles,
+    stop: &'a AtomicBool,
+}
+
+impl HeadFiles for UntilStopped<'_> {
+    fn location(&self) -> String {
+        self.files.location()
+    }
+
+    fn list(&self, folder: &str) -> io::Result<Vec<String>> {
+        self.files.list(folder)
+    }
+
+    fn read(&self, path: &str) -> io::Result<Bytes> {
+        unless_stopped(self.stop).map_err(io::Error::other)?;
+        self.files.read(path)
+    }
+}
+
+fn unless_stopped(stop: &AtomicBool) -> Result<(), DiscoverError> {
+    if stop.load(Ordering::Relaxed) { Err(DiscoverError::Stopped) } else { Ok(()) }
+}
+
 /// All that lies in the sources.
 #[derive(Default)]
 struct InSources {
@@ -294,37 +414,68 @@ struct InSources {
     findings: Vec<Finding>,
     broken: Vec<Unreadable>,
     unpacked: Vec<Unpacked>,
-    directories: Vec<DataDirectory>,
+    directories: Vec<Directory>,
 }
 
-/// A SOURCE that has a head beside its blocks.
-struct DataDirectory {
+/// A SOURCE.
+struct Directory {
     tree: Arc<dyn Tree>,
     /// Its blocks, wherever they are read from.
     blocks: Vec<Ulid>,
+    /// There is a head beside them.
+    has_head: bool,
+    /// What was in it before anything was read.
+    listed: Listing,
 }
 
-fn find(sources: &[PathBuf], read: &ReadOptions) -> Result<InSources, DiscoverError> {
-    let mut all = InSources::default();
-    if sources.iter().filter(|path| *path == Path::new(STANDARD_INPUT)).count() > 1 {
-        return Err(DiscoverError::StandardInputTwice);
+/// The sources, opened once: standard input cannot be read again.
+#[derive(Default)]
+struct Opened {
+    /// Each with what SOURCE was given as.
+    trees: Vec<(Arc<dyn Tree>, PathBuf)>,
+    findings: Vec<Finding>,
+    unpacked: Vec<Unpacked>,
+}
+
+impl Opened {
+    fn open(sources: &[PathBuf], read: &ReadOptions, stop: &AtomicBool) -> Result<Self, DiscoverError> {
+        let mut opened = Self::default();
+        if sources.iter().filter(|path| *path == Path::new(STANDARD_INPUT)).count() > 1 {
+            return Err(DiscoverError::StandardInputTwice);
+        }
+        for path in sources {
+            let tree = open_tree(path, read, &mut opened.findings, &mut opened.unpacked, stop)?;
+            opened.trees.push((tree, path.clone()));
+        }
+        Ok(opened)
     }
-    for path in sources {
-        let tree = open_tree(path, read, &mut all)?;
-        find_in(tree, path, read, &mut all)?;
+
+    /// What lies in them now.
+    fn find(&self, read: &ReadOptions, stop: &AtomicBool) -> Result<InSources, DiscoverError> {
+        let (findings, unpacked) = (self.findings.clone(), self.unpacked.clone());
+        let mut all = InSources { findings, unpacked, ..InSources::default() };
+        for (tree, path) in &self.trees {
+            find_in(tree, path, read, &mut all, stop)?;
+        }
+        Ok(all)
     }
-    Ok(all)
 }
 
 /// Adds what `tree` holds, which was given as `path`.
 fn find_in(
-    tree: Arc<dyn Tree>,
+    tree: &Arc<dyn Tree>,
     path: &Path,
     read: &ReadOptions,
     all: &mut InSources,
+    stop: &AtomicBool,
 ) -> Result<(), DiscoverError> {
+    let listed = match read.include_head {
+        true => Listing::of(&TreeFiles(Arc::clone(tree))),
+        false => Listing::of_blocks(tree.as_ref()),
+    };
     let mut blocks = Vec::new();
     for folder in block_folders(tree.as_ref(), path, read, &mut all.findings)? {
+        unless_stopped(stop)?;
         let place = Place { tree: tree.as_ref(), location: tree.location(&folder), folder };
         let block = match open(&place) {
             Ok(block) => block,
@@ -340,63 +491,96 @@ fn find_in(
             all.findings.push(Finding::new(Severity::Skipped, "repeated-block", place.location, message));
             continue;
         }
-        if is_marked_for_deletion(&place) {
-            all.marked.insert(ulid);
+        match marked_for_deletion(&place, ulid) {
+            Ok(None) => {}
+            Ok(Some(age)) if age <= DELETION_MARK_DELAY => {}
+            Ok(Some(_)) => _ = all.marked.insert(ulid),
+            Err(why) => {
+                let place = tree.location(&place.folder.join(DELETION_MARK));
+                let message = format!("{why}; the block is read as if there was no mark");
+                all.findings.push(Finding::new(Severity::Note, "deletion-mark", place, message));
+            }
         }
         all.found.insert(ulid, Found { location: place.location, block, is_head: false });
     }
-    if has_head(tree.as_ref()) {
-        all.directories.push(DataDirectory { tree, blocks });
-    }
+    let has_head = has_head(tree.as_ref());
+    all.directories.push(Directory { tree: Arc::clone(tree), blocks, has_head, listed });
     Ok(())
 }
 
-/// The files that SOURCE `path` holds.
-fn open_tree(path: &Path, read: &ReadOptions, all: &mut InSources) -> Result<Arc<dyn Tree>, DiscoverError> {
+/// The files that SOURCE `path` holds; what is to be said of an archive goes to `findings` and `unpacked`.
+pub(crate) fn open_tree(
+    path: &Path,
+    read: &ReadOptions,
+    findings: &mut Vec<Finding>,
+    unpacked: &mut Vec<Unpacked>,
+    stop: &AtomicBool,
+) -> Result<Arc<dyn Tree>, DiscoverError> {
     let is_input = path == Path::new(STANDARD_INPUT);
     let unreadable = |source| DiscoverError::Unreadable { path: path.to_owned(), source };
     if !is_input && fs::metadata(path).map_err(unreadable)?.is_dir() {
         return Ok(Arc::new(LocalTree::new(path)));
     }
-    let read = read.beside(&all.unpacked);
+    let read = read.beside(unpacked);
     let opened = match is_input {
-        true => ArchiveTree::read(&mut io::stdin().lock(), "standard input".to_owned(), &read),
-        false => ArchiveTree::open(path, &read),
+        true => ArchiveTree::standard_input(&read, stop),
+        false => ArchiveTree::open(path, &read, stop),
     };
+    // It may have been cut short, or have failed, for no other reason.
+    unless_stopped(stop)?;
     let mut tree = opened.map_err(|source| DiscoverError::Archive { path: path.to_owned(), source })?;
-    all.findings.extend(tree.take_findings());
-    all.unpacked.extend(tree.unpacked().cloned());
+    findings.extend(tree.take_findings());
+    unpacked.extend(tree.unpacked().cloned());
     Ok(Arc::new(tree))
 }
 
-/// Level-1 sources of the raw blocks, by external labels.
-fn raw_sources<'a>(
-    metas: impl Iterator<Item = &'a BlockMeta>,
-) -> BTreeMap<BTreeMap<String, String>, BTreeSet<Ulid>> {
-    let mut raw: BTreeMap<_, BTreeSet<Ulid>> = BTreeMap::new();
-    for meta in metas.filter(|meta| meta.resolution_ms() == 0) {
-        raw.entry(group(meta).0).or_default().extend(&meta.compaction.sources);
+/// Level-1 sources of blocks, by external labels and resolution.
+struct SourcesHeld(BTreeMap<BTreeMap<String, String>, BTreeMap<i64, BTreeSet<Ulid>>>);
+
+impl SourcesHeld {
+    fn by<'a>(metas: impl Iterator<Item = &'a BlockMeta>) -> Self {
+        let mut held: BTreeMap<_, BTreeMap<_, BTreeSet<_>>> = BTreeMap::new();
+        for meta in metas {
+            let of_labels = held.entry(group(meta).0).or_default();
+            of_labels.entry(meta.resolution_ms()).or_default().extend(&meta.compaction.sources);
+        }
+        Self(held)
     }
-    raw
+
+    /// Of a downsampled block, the finest resolution that every one of its sources is there in, if that is a finer one
+    /// and answers all that its own does.
+    fn finest(&self, meta: &BlockMeta) -> Option<i64> {
+        let (own_ms, sources) = (meta.resolution_ms(), &meta.compaction.sources);
+        let answers = |finer_ms: i64| finer_ms == 0 || own_ms % finer_ms == 0;
+        let finer = self.0.get(&group(meta).0)?.range(0..own_ms.max(0));
+        let mut holding =
+            finer.filter(|(at_ms, held)| answers(**at_ms) && sources.iter().all(|at| held.contains(at)));
+        holding.next().filter(|_| !sources.is_empty()).map(|(at_ms, _)| *at_ms)
+    }
 }
 
-/// A downsampled block of which every source is there as raw samples.
-fn is_copy_of_raw(meta: &BlockMeta, raw: &BTreeMap<BTreeMap<String, String>, BTreeSet<Ulid>>) -> bool {
-    let sources = &meta.compaction.sources;
-    meta.resolution_ms() != 0
-        && !sources.is_empty()
-        && raw.get(&group(meta).0).is_some_and(|raw| sources.iter().all(|source| raw.contains(source)))
-}
-
-/// True when `deletion-mark.json` of Thanos, Mimir or Cortex has been there for longer than readers go on reading.
-fn is_marked_for_deletion(place: &Place<'_>) -> bool {
-    let Ok(mark) = place.tree.read(&place.folder.join("deletion-mark.json"), MARK_BYTES) else {
-        return false;
+/// How long `deletion-mark.json` of Thanos, Mimir or Cortex has been there; or why it does not count.
+fn marked_for_deletion(place: &Place<'_>, block: Ulid) -> Result<Option<Duration>, String> {
+    let mark = match place.tree.read(&place.folder.join(DELETION_MARK), MARK_BYTES) {
+        Ok(mark) => mark,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(format!("cannot read it: {error}")),
     };
-    let mark: serde_json::Value = serde_json::from_slice(&mark).unwrap_or_default();
-    let marked_at = mark.get("deletion_time").and_then(serde_json::Value::as_u64).map(Duration::from_secs);
-    let age = marked_at.and_then(|at| SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + at).ok());
-    age.is_some_and(|age| age > DELETION_MARK_DELAY)
+    let mark: serde_json::Value =
+        serde_json::from_slice(&mark).map_err(|error| format!("it is no JSON: {error}"))?;
+    if let Some(id) = mark.get("id")
+        && id.as_str().and_then(|id| id.parse().ok()) != Some(block)
+    {
+        return Err("its id is not that of this block".to_owned());
+    }
+    let seconds = mark.get("deletion_time").filter(|seconds| seconds.is_number());
+    let seconds = seconds.ok_or("it has no deletion_time that is a number")?;
+    let marked_at = seconds.as_u64().map(Duration::from_secs);
+    let marked_at = marked_at.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since));
+    let marked_at = marked_at
+        .ok_or_else(|| format!("deletion_time is {seconds}, expected whole seconds since the year 1970"))?;
+    // A mark of the future has no age yet.
+    Ok(Some(SystemTime::now().duration_since(marked_at).unwrap_or_default()))
 }
 
 /// `meta.json` says so, and states its counts at all.
@@ -455,9 +639,12 @@ fn block_folders(
     if folders.is_empty() && !(has_head && read.include_head) {
         hints.append(&mut foreign);
         hints.sort();
-        let hint = match (hints.first(), findings.iter().find(|finding| finding.name == "archive-cut")) {
+        let location = tree.location(Path::new(""));
+        let of_archive =
+            |name: &str| findings.iter().find(|finding| finding.name == name && finding.place == location);
+        let hint = match (hints.first(), of_archive("archive-cut").or(of_archive("archive-name"))) {
             (Some(hint), _) => format!("; {hint} holds some"),
-            (None, Some(cut)) => format!("; {}", cut.message),
+            (None, Some(why)) => format!("; {}", why.message),
             (None, None) if has_head => "; it has a head, which --include-head reads".to_owned(),
             (None, None) => String::new(),
         };
@@ -486,6 +673,12 @@ fn open(place: &Place<'_>) -> Result<Block, Unreadable> {
     let has_meta = tree.has(&folder.join("meta.json"));
     let incomplete = tree.incomplete(folder);
     if !has_meta && incomplete.is_none() {
+        if tree.entries(folder).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            let message =
+                "it vanished before it was read; if a compaction removed it, read the directory again";
+            let finding = Finding::new(Severity::Broken, CHANGED, location.clone(), message);
+            return Err(Unreadable { meta: None, finding, source: None });
+        }
         let old = age(place).is_none_or(|age| age >= PARTIAL_UPLOAD_AGE);
         let (severity, tail) = match old {
             true => (Severity::Broken, "copy the block again, or remove what is left of it"),
@@ -493,16 +686,21 @@ fn open(place: &Place<'_>) -> Result<Block, Unreadable> {
         };
         let message = format!("no meta.json, so the block is incomplete; {tail}");
         let finding = Finding::new(severity, "partial-block", location.clone(), message);
-        return Err(Unreadable { meta: None, finding });
+        let source = tree.block(folder).ok().filter(|_| old);
+        return Err(Unreadable { meta: None, finding, source });
     }
-    let unreadable = |meta, message: &str| Unreadable { meta, finding: unreadable_block(location, message) };
-    let source = tree.block(folder).map_err(|error| unreadable(None, &error.to_string()))?;
+    let unreadable = |meta, message: &str, source: Option<&Arc<dyn Source>>| {
+        let finding = unreadable_block(location, message);
+        Unreadable { meta, finding, source: source.cloned() }
+    };
+    let source = tree.block(folder).map_err(|error| unreadable(None, &error.to_string(), None))?;
     let meta = read_meta(source.as_ref());
+    let unreadable = |meta, message: &str| unreadable(meta, message, Some(&source));
     if let Some(why) = incomplete {
         return Err(unreadable(meta.ok().map(Box::new), &why));
     }
     let meta = meta.map_err(|error| unreadable(None, &error_chain(&error)))?;
-    Block::with_meta(source, meta.clone())
+    Block::with_meta(Arc::clone(&source), meta.clone())
         .map_err(|error| unreadable(Some(Box::new(meta)), &error_chain(&error)))
 }
 
@@ -525,7 +723,7 @@ fn unreadable_block(location: impl Into<String>, message: &str) -> Finding {
 
 /// Nothing is missing when another block holds what an unreadable one does.
 fn unless_held_by(found: &BTreeMap<Ulid, Found>, unreadable: Unreadable) -> Finding {
-    let Unreadable { meta: Some(meta), finding } = unreadable else { return unreadable.finding };
+    let Unreadable { meta: Some(meta), finding, .. } = unreadable else { return unreadable.finding };
     let (name, message) = match found.get(&meta.ulid) {
         Some(same) => ("repeated-block", format!("unreadable, and the same block as {}", same.location)),
         None => match superseded(metas(found).chain([meta.as_ref()])).get(&meta.ulid) {
@@ -754,5 +952,58 @@ mod tests {
         };
         let metas: Vec<_> = (0..20_000).map(|n| meta(n, vec![number(n)])).collect();
         assert!(superseded(metas.iter()).is_empty());
+    }
+
+    /// Findings and read blocks of a folder with one block, marked for deletion with `mark`.
+    fn marked(mark: &[u8]) -> (Vec<Finding>, usize) {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/broken/marked_long_ago");
+        let dir = tempfile::tempdir().unwrap();
+        let to = dir.path().join(MARKED);
+        fs::create_dir_all(to.join("chunks")).unwrap();
+        for file in ["meta.json", "index", "chunks/000001"] {
+            fs::copy(fixtures.join(MARKED).join(file), to.join(file)).unwrap();
+        }
+        fs::write(to.join(DELETION_MARK), mark).unwrap();
+        let found = discover(&[dir.path().to_owned()], &ReadOptions::default()).unwrap();
+        (found.findings, found.blocks.len())
+    }
+
+    /// The block of a fixture.
+    const MARKED: &str = "01KDVDNAZ8ETBQ9VYVEJS4NVPX";
+
+    #[test]
+    fn a_deletion_mark_counts_when_it_can_be_read_and_is_of_this_block() {
+        let mark = |id: &str, time: &str| format!(r#"{{"id":"{id}","deletion_time":{time}}}"#);
+        let names = |mark: &str| {
+            let (findings, blocks) = marked(mark.as_bytes());
+            let names: Vec<_> = findings.into_iter().map(|finding| finding.name).collect();
+            (names.join(" "), blocks)
+        };
+        assert_eq!(names(&mark(MARKED, "1700000000")), ("marked-block".to_owned(), 0));
+        assert_eq!(names(r#"{"deletion_time":1700000000}"#), ("marked-block".to_owned(), 0));
+        // Years from now.
+        assert_eq!(names(&mark(MARKED, "17000000000")), (String::new(), 1));
+        let other = "01KDVDNBYGZNZ50D2FX1T88PHW";
+        for (mark, why) in [
+            (String::new(), "it is no JSON: EOF"),
+            ("{}".to_owned(), "it has no deletion_time"),
+            ("[7]".to_owned(), "it has no deletion_time"),
+            ("\0\0".to_owned(), "it is no JSON: expected value"),
+            (mark(MARKED, "\"soon\""), "it has no deletion_time that is a number"),
+            (mark(MARKED, "-1"), "deletion_time is -1, expected"),
+            (mark(MARKED, "18446744073709551615"), "deletion_time is 18446744073709551615, expected"),
+            (mark(other, "1700000000"), "its id is not that of this block"),
+        ] {
+            let (findings, blocks) = marked(mark.as_bytes());
+            let [finding] = findings.as_slice() else { panic!("{mark}: {findings:?}") };
+            assert_eq!(
+                (finding.name.as_str(), finding.severity),
+                ("deletion-mark", Severity::Note),
+                "{mark}"
+            );
+            assert!(finding.message.starts_with(why), "{finding:?}");
+            assert!(finding.place.ends_with(DELETION_MARK), "{finding:?}");
+            assert_eq!(blocks, 1, "{mark}");
+        }
     }
 }

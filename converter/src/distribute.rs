@@ -8,21 +8,21 @@
 //! DEST has the options and shard bounds; a unit line has its fingerprint, so that a worker which sees other blocks
 //! than the planner did refuses, and so does the commit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
 
 use crate::convert::{
-    ConvertError, Planned, Published, RunOptions, UnitsWork, block_records, dest_plan, known_metadata,
+    ConvertError, Planned, Published, RunOptions, UnitsWork, block_records, dest_plan, is_current,
     plan_units, publish, refuse_broken, report, run_units, slices_in_flight, units_by_name,
 };
-use crate::dest::{BlockRecord, Dest, DestPlan, Opened};
-use crate::discover::ReadOptions;
+use crate::dest::{BlockRecord, Dest, DestPlan, Opened, UnitRecord};
+use crate::discover::{NEVER, ReadOptions};
 use crate::finding::Findings;
 use crate::head::account::HeadAccount;
-use crate::metadata::Metadata;
+use crate::metadata::{KnownMetadata, Metadata};
 use crate::options::ConvertOptions;
 use crate::pipeline::Progress;
 use crate::plan::{Ledger, Unit};
@@ -132,8 +132,8 @@ pub struct DryRun {
     pub dest: DestPlan,
     /// Units and open blocks.
     pub planned: Planned,
-    /// How many units DEST has already.
-    pub done: usize,
+    /// Names of the units that DEST has already.
+    pub done: BTreeSet<String>,
 }
 
 /// Plans without touching DEST.
@@ -143,20 +143,17 @@ pub fn dry_run(
     root: &Path,
     options: &ConvertOptions,
 ) -> Result<DryRun, ConvertError> {
-    Encoder::new(options.output.clone())?;
+    Encoder::with_resolutions(options.output.clone(), options.downsampling.resolutions())?;
     let mut noted = Findings::default();
     let given = Metadata::read(&options.metadata, &mut noted)?;
     let (known, manifest) = Dest::peek(root, Some(options))?;
-    let metadata = known_metadata(root, given, &mut noted)?;
+    let metadata = KnownMetadata { kept: Dest::metadata(root)?, given };
     let (ledger, before) = manifest.map(|manifest| (manifest.ledger, manifest.units)).unwrap_or_default();
-    let mut planned = plan_units(sources, read, options, known.as_ref(), ledger, metadata)?;
+    let mut planned = plan_units(sources, read, options, known.as_ref(), ledger, metadata, &NEVER)?;
     planned.findings.append(noted);
-    let fingerprints: BTreeMap<&str, &str> =
-        before.iter().map(|unit| (unit.unit.as_str(), unit.fingerprint.as_str())).collect();
-    let is_done = |unit: &&Unit| {
-        !unit.reads_head && fingerprints.get(unit.unit.as_str()) == Some(&unit.fingerprint.as_str())
-    };
-    let done = planned.units.iter().filter(is_done).count();
+    let before: BTreeMap<&str, &UnitRecord> = before.iter().map(|unit| (unit.unit.as_str(), unit)).collect();
+    let is_done = |unit: &&Unit| before.get(unit.unit.as_str()).is_some_and(|done| is_current(done, unit));
+    let done = planned.units.iter().filter(is_done).map(|unit| unit.unit.clone()).collect();
     let dest = known.unwrap_or_else(|| dest_plan(&planned, options));
     Ok(DryRun { dest, planned, done })
 }
@@ -168,18 +165,19 @@ pub fn plan(
     root: &Path,
     options: &ConvertOptions,
 ) -> Result<(PlanHeader, Planned), ConvertError> {
-    Encoder::new(options.output.clone())?;
+    Encoder::with_resolutions(options.output.clone(), options.downsampling.resolutions())?;
     let mut noted = Findings::default();
     let given = Metadata::read(&options.metadata, &mut noted)?;
     let Opened { dest, plan: known, manifest } = Dest::open(root, options)?;
-    let metadata = known_metadata(root, given, &mut noted)?;
+    let metadata = KnownMetadata { kept: Dest::metadata(root)?, given };
+    let kept = metadata.kept.clone();
     let ledger = manifest.map(|manifest| manifest.ledger).unwrap_or_default();
-    let mut planned = plan_units(sources, read, options, known.as_ref(), ledger, metadata)?;
+    let mut planned = plan_units(sources, read, options, known.as_ref(), ledger, metadata, &NEVER)?;
     planned.findings.append(noted);
     if known.is_none() {
         dest.write_plan(&dest_plan(&planned, options))?;
     }
-    if !options.metadata.is_empty() {
+    if *planned.metadata != kept {
         dest.write_metadata(&planned.metadata)?;
     }
     let header = PlanHeader {
@@ -205,10 +203,13 @@ pub fn convert_units(
     slices_in_flight(run, 0)?;
     let Opened { dest, plan, manifest } = Dest::join(root)?;
     let plan = plan.ok_or_else(|| crate::dest::DestError::NoPlan { path: root.to_owned() })?;
-    let options = plan.options.clone();
-    let encoder = Encoder::new(options.output.clone())?;
+    let mut options = plan.options.clone();
+    let encoder = Encoder::with_resolutions(options.output.clone(), options.downsampling.resolutions())?;
     let ledger = manifest.map(|manifest| manifest.ledger).unwrap_or_default();
-    let planned = plan_units(sources, &run.read(), &options, Some(&plan), ledger, Dest::metadata(root)?)?;
+    // The plan has chosen the tiers: by now others might fit.
+    options.downsampling.planned = units.iter().map(|unit| (unit.unit.clone(), unit.resolution)).collect();
+    let metadata = KnownMetadata { kept: Dest::metadata(root)?, given: Vec::new() };
+    let planned = plan_units(sources, &run.read(), &options, Some(&plan), ledger, metadata, stop)?;
     let slices_in_flight = slices_in_flight(run, planned.held_bytes())?;
     if run.strict {
         refuse_broken(&planned.blocks, &planned.findings)?;
@@ -245,7 +246,8 @@ pub fn commit(root: &Path, plan: PlanFile) -> Result<Report, ConvertError> {
     }
     let Opened { dest, plan: dest_plan, .. } = Dest::reopen(root)?;
     let dest_plan = dest_plan.ok_or_else(|| crate::dest::DestError::NoPlan { path: root.to_owned() })?;
-    let encoder = Encoder::new(dest_plan.options.output.clone())?;
+    let resolutions = dest_plan.options.downsampling.resolutions();
+    let encoder = Encoder::with_resolutions(dest_plan.options.output.clone(), resolutions)?;
     let records = units_by_name(&dest)?;
     let missing: Vec<&Unit> =
         plan.units.iter().filter(|unit| !dest.has(unit, records.get(&unit.unit))).collect();

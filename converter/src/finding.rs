@@ -14,6 +14,17 @@ pub enum Severity {
     Broken,
 }
 
+/// What is skipped though no sample is missing for it: it has none that count yet or any more, or they are read elsewhere.
+const WITHOUT_SAMPLES: [&str; 7] = [
+    "chunk-snapshot",
+    "downsampled-block",
+    "empty-block",
+    "repeated-block",
+    "superseded-block",
+    "temporary-block",
+    "torn-head-chunk",
+];
+
 /// Something a person should know about the input.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Finding {
@@ -31,6 +42,11 @@ impl Finding {
     /// A finding.
     pub fn new(severity: Severity, name: &str, place: impl Into<String>, message: impl Into<String>) -> Self {
         Self { severity, name: name.into(), place: place.into(), message: message.into() }
+    }
+
+    /// True when samples may lie in what is skipped that are nowhere else.
+    pub fn leaves_samples_out(&self) -> bool {
+        self.severity == Severity::Skipped && !WITHOUT_SAMPLES.contains(&self.name.as_str())
     }
 }
 

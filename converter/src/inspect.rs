@@ -16,7 +16,6 @@ use crate::archive::Unpacked;
 use crate::blocks::OpenBlock;
 use crate::convert::{ConvertError, open_blocks, parse_selectors};
 use crate::discover::{ReadOptions, discover};
-use crate::error::error_chain;
 use crate::finding::{Finding, Findings, Severity};
 use crate::options::ConvertOptions;
 
@@ -227,7 +226,7 @@ struct Inspector<'a> {
 
 impl Inspector<'_> {
     fn broken(&mut self, block: &OpenBlock, name: &str, error: &Error) {
-        self.findings.push(Finding::new(Severity::Broken, name, block.name(), error_chain(error)));
+        self.findings.push(Finding::new(Severity::Broken, name, block.name(), block.describe(error)));
     }
 
     /// Visits every metric of all blocks, series without one first.

@@ -1,9 +1,10 @@
 //! Metadata of metrics: type, unit and help text, from wherever they are known.
 //!
 //! ```text
-//! series  ── __type__, __unit__ labels ─┐  first
-//! metric  ── --metadata FILE ───────────┼─► type, unit, help of a row of table `series`, field by field
-//! series  ── write-ahead log ───────────┘  last
+//! __type__, __unit__ labels of a series ─────────────┐ first
+//! --metadata FILE ────────┐ last word                ├─► type, unit, help of a row of table `series`, field by field
+//! write-ahead log ────────┼─► what DEST keeps ───────┘
+//! what DEST kept before ──┘    of a metric
 //! ```
 //! A metadata file is what Prometheus answers to `GET /api/v1/metadata` or `GET /api/v1/targets/metadata`:
 //!
@@ -11,25 +12,24 @@
 //! {"status":"success","data":{"up":[{"type":"gauge","help":"…","unit":""}, …], …}}       or just what `data` is
 //! {"status":"success","data":[{"target":{…},"metric":"up","type":"gauge","help":"…","unit":""}, …]}
 //! ```
-//! Targets may disagree about a metric: the entry that says most is taken, of those the first by its text, and that is
-//! noted. DEST keeps what was given for it, and takes from the next file what that knows: a run without the file loses
-//! nothing, and units that are converted elsewhere find it there.
+//! Targets may disagree about a metric, in a file and in a log: the entry that says most is taken, of those the first
+//! by its text, and that is noted. DEST keeps what a run learns, and takes from the next what that knows, which is noted
+//! where it changes: a run without file or log loses nothing, and units that are converted elsewhere find it there.
 //!
-//! The `_bucket`, `_sum` and `_count` series of a classic histogram or summary take what is known of the metric
-//! without the suffix, when nothing is known of their own name.
+//! Series that are parts of a metric, such as `_bucket` of a histogram, take what is known of the metric without the
+//! suffix, when nothing is known of their own name. Which suffixes a type has is defined by `isSeriesPartOfFamily` in
+//! Prometheus' `scrape/scrape.go`; gauge histograms that were scraped as protobuf end as other histograms do.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use foldhash::fast::FixedState;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tsdb_reader::Labels;
 
 use crate::finding::{Finding, Findings, Severity};
-use crate::identities::series_id;
 
 /// Largest metadata file that is read.
 const FILE_BYTES: u64 = 64 << 20;
@@ -45,17 +45,19 @@ const UNKNOWN: &str = "unknown";
 
 /// What is known of a metric besides its samples. An empty string is not known.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "Value")]
 pub struct MetricMetadata {
     /// `counter`, `gauge`, `histogram`, …; `unknown` is not known.
-    #[serde(rename = "type", default)]
+    #[serde(rename = "type")]
     pub metric_type: String,
     /// The unit, without the metric's name.
-    #[serde(default)]
     pub unit: String,
     /// The help text.
-    #[serde(default)]
     pub help: String,
 }
+
+/// The fields of [`MetricMetadata`], as they are called.
+const FIELDS: [&str; 3] = ["type", "unit", "help"];
 
 impl MetricMetadata {
     /// The fields in order; none for those that are not known.
@@ -64,15 +66,69 @@ impl MetricMetadata {
         [known(&self.metric_type).filter(|name| *name != UNKNOWN), known(&self.unit), known(&self.help)]
     }
 
-    /// These fields, and those of `older` that are not known here.
-    fn over(self, older: &Self) -> Self {
-        let either = |new: Option<&str>, old: Option<&str>| new.or(old).unwrap_or_default().to_owned();
-        let ([metric_type, unit, help], [old_type, old_unit, old_help]) = (self.fields(), older.fields());
-        Self {
-            metric_type: either(metric_type, old_type),
-            unit: either(unit, old_unit),
-            help: either(help, old_help),
-        }
+    /// How many fields are known.
+    fn known(&self) -> usize {
+        self.fields().iter().flatten().count()
+    }
+
+    /// True when series with `suffix` behind the metric's name are parts of the metric.
+    fn has_parts(&self, suffix: &str) -> bool {
+        let suffixes: &[&str] = match self.metric_type.as_str() {
+            "counter" => &["_total"],
+            "histogram" => &["_bucket", "_sum", "_count"],
+            "gaugehistogram" => &["_bucket", "_sum", "_count", "_gsum", "_gcount"],
+            "summary" => &["_sum", "_count"],
+            "info" => &["_info"],
+            _ => &[],
+        };
+        suffixes.contains(&suffix)
+    }
+
+    /// One entry of a metadata file.
+    fn parse(entry: &Value) -> Result<Self, String> {
+        let Value::Object(fields) = entry else {
+            return Err(instead(entry, "an object with type, unit and help"));
+        };
+        let text = |key| match fields.get(key) {
+            None => Ok(String::new()),
+            Some(Value::String(text)) => Ok(text.clone()),
+            Some(other) => Err(format!("key {key}: {}", instead(other, "a string"))),
+        };
+        let [metric_type, unit, help] = FIELDS.map(text);
+        Ok(Self { metric_type: metric_type?, unit: unit?, help: help? })
+    }
+
+    /// Of `entries` the one that says most, of those the first.
+    fn choose(entries: &BTreeSet<Self>) -> Option<&Self> {
+        entries.iter().rev().max_by_key(|entry| entry.known())
+    }
+}
+
+impl TryFrom<Value> for MetricMetadata {
+    type Error = String;
+
+    fn try_from(entry: Value) -> Result<Self, String> {
+        Self::parse(&entry)
+    }
+}
+
+/// What is there instead of what is `expected`.
+fn instead(found: &Value, expected: &str) -> String {
+    let found = match found {
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+        Value::String(text) => format!("the text {:?}", shortened(text)),
+        other => other.to_string(),
+    };
+    format!("found {found}, expected {expected}")
+}
+
+/// The beginning of a text, for messages.
+fn shortened(text: &str) -> String {
+    const SHOWN: usize = 60;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
     }
 }
 
@@ -117,32 +173,39 @@ pub struct Known<'a> {
     pub help: Option<&'a [u8]>,
 }
 
-/// Metadata of metrics and of series.
-#[derive(Debug, Clone, Default)]
+/// Metadata of metrics, by their names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Metadata {
-    /// What was given for a metric, by its name.
     by_metric: BTreeMap<Vec<u8>, MetricMetadata>,
-    /// What a series was last said to be, by its `series_id`: an index into `entries`.
-    by_series: HashMap<i64, u32, FixedState>,
-    /// Different metadata of series. Thousands of series share one.
-    entries: Vec<MetricMetadata>,
-    positions: BTreeMap<MetricMetadata, u32>,
+}
+
+/// What a run may know of metrics before it reads any log.
+#[derive(Debug, Clone, Default)]
+pub struct KnownMetadata {
+    /// What DEST keeps.
+    pub kept: Metadata,
+    /// What files say, by their paths. What a later one knows wins.
+    pub given: Vec<(String, Metadata)>,
+}
+
+impl KnownMetadata {
+    /// Everything, with what logs say, by their data directories. Files have the last word.
+    pub fn with_logged(self, logged: Vec<(String, Metadata)>, findings: &mut Findings) -> Metadata {
+        let Self { kept: mut known, given } = self;
+        known.update(logged.into_iter().chain(given).collect(), findings);
+        known
+    }
 }
 
 impl Metadata {
-    /// True when nothing is known.
-    pub fn is_empty(&self) -> bool {
-        self.by_metric.is_empty() && self.by_series.is_empty()
-    }
-
     /// Sets what is known of a metric; what was known before is returned.
     pub fn set_metric(&mut self, metric: &[u8], metadata: MetricMetadata) -> Option<MetricMetadata> {
         self.by_metric.insert(metric.to_vec(), metadata)
     }
 
-    /// Reads metadata files. What a later one knows of a metric wins.
-    pub fn read(files: &[PathBuf], findings: &mut Findings) -> Result<Self, MetadataError> {
-        let mut all = Self::default();
+    /// Reads metadata files; what is in each, by its path.
+    pub fn read(files: &[PathBuf], findings: &mut Findings) -> Result<Vec<(String, Self)>, MetadataError> {
+        let mut all = Vec::new();
         for path in files {
             let read = |source| MetadataError::Read { path: path.clone(), source };
             let mut bytes = Vec::new();
@@ -152,8 +215,7 @@ impl Metadata {
             if bytes.len() as u64 > FILE_BYTES {
                 return Err(read(io::Error::from(io::ErrorKind::FileTooLarge)));
             }
-            let of_file = Self::parse(path, &bytes, findings)?;
-            all.update(of_file, &path.display().to_string(), findings);
+            all.push((path.display().to_string(), Self::parse(path, &bytes, findings)?));
         }
         Ok(all)
     }
@@ -164,40 +226,63 @@ impl Metadata {
         let json = parsed.map_err(|source| MetadataError::Parse { path: path.to_owned(), source })?;
         let entries =
             entries(&json).map_err(|message| MetadataError::Shape { path: path.to_owned(), message })?;
-        let mut all = Self::default();
-        for (metric, entries) in entries {
-            // The entry that says most, of those the first.
-            let known = |of: &MetricMetadata| of.fields().iter().flatten().count();
-            let Some(taken) = entries.iter().rev().max_by_key(|of| known(of)) else { continue };
-            if entries.len() > 1 {
-                let message =
-                    format!("{} different entries for metric {metric}; one is taken", entries.len());
-                let place = path.display().to_string();
-                findings.push(Finding::new(Severity::Note, "metadata-conflict", place, message));
-            }
-            all.set_metric(metric.as_bytes(), taken.clone());
-        }
-        Ok(all)
+        let entries = entries.into_iter().map(|(metric, of)| (metric.as_bytes().to_vec(), of));
+        Ok(Self::of_entries(entries, &path.display().to_string(), findings))
     }
 
-    /// Takes what `newer` knows of metrics, which came from `place`; what changes by that is noted.
-    pub fn update(&mut self, newer: Self, place: &str, findings: &mut Findings) {
-        for (metric, metadata) in newer.by_metric {
-            let merged = match self.by_metric.get(&metric) {
-                Some(older) => {
-                    let merged = metadata.over(older);
-                    let [now, before] = [merged.fields(), older.fields()];
-                    if now.iter().zip(before).any(|(now, before)| before.is_some() && *now != before) {
-                        let name = String::from_utf8_lossy(&metric);
-                        let message = format!("metadata of {name} differs from what was known, and is taken");
-                        findings.push(Finding::new(Severity::Note, "metadata-changed", place, message));
-                    }
-                    merged
-                }
-                None => metadata,
-            };
-            self.by_metric.insert(metric, merged);
+    /// Of the entries of each metric, which come from `place`, one; where they disagree, that is noted.
+    pub fn of_entries(
+        entries: impl IntoIterator<Item = (Vec<u8>, BTreeSet<MetricMetadata>)>,
+        place: &str,
+        findings: &mut Findings,
+    ) -> Self {
+        let mut all = Self::default();
+        for (metric, entries) in entries {
+            let Some(taken) = MetricMetadata::choose(&entries) else { continue };
+            if entries.len() > 1 {
+                let name = String::from_utf8_lossy(&metric);
+                let message = format!("{} different entries for metric {name}; one is taken", entries.len());
+                findings.push(Finding::new(Severity::Note, "metadata-conflict", place, message));
+            }
+            all.by_metric.insert(metric, taken.clone());
         }
+        all
+    }
+
+    /// Takes what `sources` know, each by its place; what a later one knows wins. Of each it is noted what changes by
+    /// it, and in what it differs from a source before it.
+    pub fn update(&mut self, sources: Vec<(String, Self)>, findings: &mut Findings) {
+        let mut newer: BTreeMap<&[u8], Taken<'_>> = BTreeMap::new();
+        let mut notes = Notes::default();
+        let place = |at: usize| sources.get(at).map_or("", |(place, _)| place.as_str());
+        for (at, (_, source)) in sources.iter().enumerate() {
+            for (metric, metadata) in source.metrics() {
+                let taken = newer.entry(metric).or_default();
+                for ((taken, field), name) in taken.iter_mut().zip(metadata.fields()).zip(FIELDS) {
+                    let Some(field) = field else { continue };
+                    if let Some((other, of)) = taken.replace((field, at)).filter(|(other, _)| *other != field)
+                    {
+                        let there = format!("{:?} in {}", shortened(other), place(of));
+                        notes.add(place(at), "metadata-conflict", name, metric, field, &there);
+                    }
+                }
+            }
+        }
+        for (metric, fields) in newer.into_iter().filter(|(_, fields)| fields.iter().any(Option::is_some)) {
+            let of_metric = self.by_metric.entry(metric.to_vec()).or_default();
+            let before = of_metric.clone();
+            let MetricMetadata { metric_type, unit, help } = of_metric;
+            let kept = [metric_type, unit, help].into_iter().zip(before.fields());
+            for (((kept, before), field), name) in kept.zip(fields).zip(FIELDS) {
+                let Some((field, at)) = field else { continue };
+                if let Some(before) = before.filter(|before| *before != field) {
+                    let before = format!("{:?} before", shortened(before));
+                    notes.add(place(at), "metadata-changed", name, metric, field, &before);
+                }
+                field.clone_into(kept);
+            }
+        }
+        notes.tell(findings);
     }
 
     /// What is known of metrics, by name.
@@ -205,59 +290,72 @@ impl Metadata {
         self.by_metric.iter().map(|(metric, metadata)| (metric.as_slice(), metadata))
     }
 
-    /// Sets what is known of the series with these labels, as they are after the labels pipeline. What is set last
-    /// stays.
-    pub fn set_series(&mut self, labels: &Labels, metadata: MetricMetadata) {
-        let next = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
-        let position = match self.positions.get(&metadata) {
-            Some(&position) => position,
-            None => {
-                self.entries.push(metadata.clone());
-                self.positions.insert(metadata, next);
-                next
-            }
-        };
-        self.by_series.insert(series_id(labels), position);
-    }
-
-    /// What is known of the metric `name`, by its own name or that of its histogram or summary.
+    /// What is known of the metric `name`, by its own name or that of the metric it is a part of.
     pub fn of_metric(&self, name: &[u8]) -> Option<&MetricMetadata> {
-        self.by_metric.get(name).or_else(|| {
-            let suffixes = [&b"_bucket"[..], b"_sum", b"_count"];
-            let base = suffixes.into_iter().find_map(|suffix| name.strip_suffix(suffix))?;
-            let has_parts = |of: &&MetricMetadata| match of.metric_type.as_str() {
-                "histogram" | "gaugehistogram" => true,
-                "summary" => !name.ends_with(b"_bucket"),
-                _ => false,
-            };
-            self.by_metric.get(base).filter(has_parts)
+        let own = self.by_metric.get(name).filter(|own| own.known() > 0);
+        own.or_else(|| {
+            let at = name.iter().rposition(|&byte| byte == b'_')?;
+            let (base, suffix) = name.split_at_checked(at)?;
+            let suffix = std::str::from_utf8(suffix).ok()?;
+            self.by_metric.get(base).filter(|whole| whole.has_parts(suffix))
         })
     }
 
     /// What is known of a series.
-    pub fn of_series<'a>(&'a self, labels: &'a Labels, series_id: i64) -> Known<'a> {
-        let mut known =
-            Known { metric_type: labels.get(TYPE_LABEL), unit: labels.get(UNIT_LABEL), help: None };
-        if self.is_empty() {
-            return known;
+    pub fn of_series<'a>(&'a self, labels: &'a Labels) -> Known<'a> {
+        let of_metric = labels.metric().and_then(|metric| self.of_metric(metric));
+        let fields = of_metric.map(MetricMetadata::fields).unwrap_or_default();
+        let [metric_type, unit, help] = fields.map(|field| field.map(str::as_bytes));
+        Known {
+            metric_type: labels.get(TYPE_LABEL).or(metric_type),
+            unit: labels.get(UNIT_LABEL).or(unit),
+            help,
         }
-        let given = labels.metric().and_then(|metric| self.of_metric(metric));
-        let of_series = self.by_series.get(&series_id);
-        let logged = of_series.and_then(|&position| self.entries.get(usize::try_from(position).ok()?));
-        for metadata in given.into_iter().chain(logged) {
-            known.fill(metadata);
-        }
-        known
     }
 }
 
-impl<'a> Known<'a> {
-    /// Takes from `metadata` what is not known yet.
-    fn fill(&mut self, metadata: &'a MetricMetadata) {
-        let [metric_type, unit, help] = metadata.fields().map(|field| field.map(str::as_bytes));
-        self.metric_type = self.metric_type.or(metric_type);
-        self.unit = self.unit.or(unit);
-        self.help = self.help.or(help);
+/// The fields of a metric that are known, each with the position of the source that it is taken from.
+type Taken<'a> = [Option<(&'a str, usize)>; 3];
+
+/// What is to be said of sources that disagree, by place and name of the finding.
+#[derive(Default)]
+struct Notes<'a> {
+    all: BTreeMap<(&'a str, &'static str), Note<'a>>,
+}
+
+/// What is said of the first metric, and which metrics are concerned.
+struct Note<'a> {
+    first: String,
+    metrics: BTreeSet<&'a [u8]>,
+}
+
+impl<'a> Notes<'a> {
+    fn add(
+        &mut self,
+        place: &'a str,
+        name: &'static str,
+        field: &str,
+        metric: &'a [u8],
+        taken: &str,
+        other: &str,
+    ) {
+        let note = self.all.entry((place, name)).or_insert_with(|| {
+            let metric = String::from_utf8_lossy(metric);
+            let first = format!("{field} of {metric} is {:?}, and was {other}", shortened(taken));
+            Note { first, metrics: BTreeSet::new() }
+        });
+        note.metrics.insert(metric);
+    }
+
+    fn tell(self, findings: &mut Findings) {
+        for ((place, name), Note { first, metrics }) in self.all {
+            let message = match metrics.len() {
+                1 => first,
+                2 => format!("{first}; of 1 metric more something differs"),
+                all => format!("{first}; of {} metrics more something differs", all - 1),
+            };
+            findings.push(Finding::new(Severity::Note, name, place, message));
+        }
     }
 }
 
@@ -273,8 +371,7 @@ fn entries(json: &Value) -> Result<BTreeMap<&str, BTreeSet<MetricMetadata>>, Str
     };
     let mut entries: BTreeMap<&str, BTreeSet<MetricMetadata>> = BTreeMap::new();
     let mut add = |metric, entry: &Value| {
-        let parsed =
-            MetricMetadata::deserialize(entry).map_err(|error| format!("metric {metric}: {error}"))?;
+        let parsed = MetricMetadata::parse(entry).map_err(|error| format!("metric {metric}: {error}"))?;
         entries.entry(metric).or_default().insert(parsed);
         Ok::<(), String>(())
     };
@@ -282,20 +379,29 @@ fn entries(json: &Value) -> Result<BTreeMap<&str, BTreeSet<MetricMetadata>>, Str
         Value::Object(metrics) => {
             for (metric, of_metric) in metrics {
                 let Value::Array(list) = of_metric else {
-                    return Err(format!("metric {metric} has no list of entries"));
+                    return Err(format!("metric {metric}: {}", instead(of_metric, "a list of entries")));
                 };
                 list.iter().try_for_each(|entry| add(metric, entry))?;
             }
         }
         Value::Array(list) => {
-            for entry in list {
-                match entry.get("metric").and_then(Value::as_str) {
-                    Some(metric) => add(metric, entry)?,
-                    None => return Err("an entry names no metric".to_owned()),
+            for (at, entry) in list.iter().enumerate() {
+                let metric = match entry {
+                    Value::Object(entry) => entry.get("metric").unwrap_or(&Value::Null),
+                    other => {
+                        return Err(format!(
+                            "entry {at}: {}",
+                            instead(other, "an object that names a metric")
+                        ));
+                    }
+                };
+                match metric {
+                    Value::String(metric) => add(metric, entry)?,
+                    other => return Err(format!("entry {at}, key metric: {}", instead(other, "a string"))),
                 }
             }
         }
-        _ => return Err("it holds neither metrics nor entries of targets".to_owned()),
+        other => return Err(instead(other, "an object with metrics, or a list of entries of targets")),
     }
     Ok(entries)
 }
@@ -313,7 +419,7 @@ impl<'de> Deserialize<'de> for Metadata {
         let metrics = BTreeMap::<String, MetricMetadata>::deserialize(deserializer)?;
         let by_metric =
             metrics.into_iter().map(|(metric, metadata)| (metric.into_bytes(), metadata)).collect();
-        Ok(Self { by_metric, ..Self::default() })
+        Ok(Self { by_metric })
     }
 }
 
@@ -334,25 +440,16 @@ mod tests {
         pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect()
     }
 
-    fn of<'a>(all: &'a Metadata, labels: &'a Labels) -> Known<'a> {
-        all.of_series(labels, series_id(labels))
-    }
-
     #[test]
-    fn labels_come_first_then_the_metric_then_the_series() {
+    fn labels_come_first_then_what_is_known_of_the_metric() {
         let mut all = Metadata::default();
         let plain = labels(&[("__name__", "up"), ("job", "a")]);
         let typed = labels(&[("__name__", "up"), ("__type__", "info")]);
-        assert_eq!(of(&all, &plain), known("", "", ""));
-        assert_eq!(of(&all, &typed), known("info", "", ""));
-        all.set_series(&plain, metadata("counter", "seconds", "logged"));
-        all.set_series(&typed, metadata("counter", "seconds", "logged"));
-        assert_eq!(of(&all, &plain), known("counter", "seconds", "logged"));
-        assert_eq!(of(&all, &typed), known("info", "seconds", "logged"));
-        all.set_metric(b"up", metadata("gauge", "", "given"));
-        assert_eq!(of(&all, &plain), known("gauge", "seconds", "given"));
-        let other = labels(&[("__name__", "up"), ("job", "b")]);
-        assert_eq!(of(&all, &other), known("gauge", "", "given"));
+        assert_eq!(all.of_series(&plain), known("", "", ""));
+        assert_eq!(all.of_series(&typed), known("info", "", ""));
+        all.set_metric(b"up", metadata("gauge", "seconds", "given"));
+        assert_eq!(all.of_series(&plain), known("gauge", "seconds", "given"));
+        assert_eq!(all.of_series(&typed), known("info", "seconds", "given"));
     }
 
     fn parse(json: &str) -> (Result<Metadata, MetadataError>, Vec<String>) {
@@ -374,10 +471,20 @@ mod tests {
         }
         for (json, expected) in [
             ("{", "cannot parse --metadata m.json"),
-            ("7", "--metadata m.json: it holds neither metrics nor entries of targets; give"),
-            (r#"{"up":{}}"#, "metric up has no list of entries"),
-            (r#"{"up":[{"type":7}]}"#, "metric up: invalid type"),
-            (r#"[{"type":"gauge"}]"#, "an entry names no metric"),
+            (
+                "7",
+                "--metadata m.json: found 7, expected an object with metrics, or a list of entries of targets; give",
+            ),
+            (r#"{"up":{}}"#, "m.json: metric up: found an object, expected a list of entries;"),
+            (
+                r#"{"up":[["gauge","","Up."]]}"#,
+                "up: found a list, expected an object with type, unit and help;",
+            ),
+            (r#"{"up":[{"type":7}]}"#, "metric up: key type: found 7, expected a string;"),
+            (r#"[{"metric":"up","help":[]}]"#, "metric up: key help: found a list, expected a string;"),
+            (r#"[{"type":"gauge"}]"#, "entry 0, key metric: found null, expected a string;"),
+            (r#"[["up"]]"#, "entry 0: found a list, expected an object that names a metric;"),
+            (r#"{"status":"success"}"#, "found null, expected an object with metrics"),
             (r#"{"status":"error","error":"gone"}"#, r#"has status "error" and says "gone""#),
         ] {
             let message = parse(json).0.unwrap_err().to_string();
@@ -402,8 +509,15 @@ mod tests {
         }
     }
 
+    fn update(known: &mut Metadata, sources: Vec<(String, Metadata)>) -> Vec<String> {
+        let mut findings = Findings::default();
+        known.update(sources, &mut findings);
+        let tell = |at: Finding| format!("{} {}: {}", at.name, at.place, at.message);
+        findings.list.into_iter().map(tell).collect()
+    }
+
     #[test]
-    fn newer_metadata_wins_where_it_knows_something() {
+    fn newer_metadata_wins_where_it_knows_something_and_its_place_is_named() {
         let mut known = Metadata::default();
         known.set_metric(b"up", metadata("gauge", "seconds", "old"));
         known.set_metric(b"same", metadata("gauge", "", ""));
@@ -411,41 +525,82 @@ mod tests {
         newer.set_metric(b"up", metadata("unknown", "", "new"));
         newer.set_metric(b"same", metadata("gauge", "", "help"));
         newer.set_metric(b"other", metadata("counter", "", ""));
-        let mut findings = Findings::default();
-        known.update(newer, "DEST", &mut findings);
+        newer.set_metric(b"nothing", metadata("unknown", "", ""));
+        let told = update(&mut known, vec![("m.json".to_owned(), newer.clone())]);
+        assert_eq!(told, [r#"metadata-changed m.json: help of up is "new", and was "old" before"#]);
         assert_eq!(known.of_metric(b"up"), Some(&metadata("gauge", "seconds", "new")));
         assert_eq!(known.of_metric(b"same"), Some(&metadata("gauge", "", "help")));
         assert_eq!(known.of_metric(b"other"), Some(&metadata("counter", "", "")));
-        assert_eq!(findings.list.len(), 1);
-        assert_eq!(findings.list[0].message, "metadata of up differs from what was known, and is taken");
+        assert_eq!(known.metrics().count(), 3);
+        assert!(update(&mut known, vec![("m.json".to_owned(), newer)]).is_empty());
         let json = serde_json::to_string(&known).unwrap();
-        let again: Metadata = serde_json::from_str(&json).unwrap();
-        assert!(again.metrics().eq(known.metrics()));
+        assert_eq!(serde_json::from_str::<Metadata>(&json).unwrap(), known);
+        assert!(serde_json::from_str::<Metadata>(r#"{"up":["gauge","","Up."]}"#).is_err());
     }
 
     #[test]
-    fn unknown_is_not_known() {
-        let mut all = Metadata::default();
-        let labels = labels(&[("__name__", "up")]);
-        all.set_metric(b"up", metadata("unknown", "", ""));
-        all.set_series(&labels, metadata("gauge", "", ""));
-        assert_eq!(of(&all, &labels), known("gauge", "", ""));
+    fn a_file_has_the_last_word_over_a_log_and_both_over_what_was_kept() {
+        let one = |metric_type, help| {
+            let mut all = Metadata::default();
+            all.set_metric(b"up", metadata(metric_type, "", help));
+            all.set_metric(b"down", metadata(metric_type, "", help));
+            all
+        };
+        let all = KnownMetadata {
+            kept: one("gauge", "kept"),
+            given: vec![("m.json".to_owned(), one("", "given"))],
+        };
+        let mut findings = Findings::default();
+        let known = all.with_logged(vec![("data".to_owned(), one("counter", "logged"))], &mut findings);
+        assert_eq!(known.of_metric(b"up"), Some(&metadata("counter", "", "given")));
+        let told: Vec<_> =
+            findings.list.iter().map(|at| format!("{} {}: {}", at.name, at.place, at.message)).collect();
+        let more = "; of 1 metric more something differs";
+        assert_eq!(
+            told,
+            [
+                format!(r#"metadata-changed data: type of down is "counter", and was "gauge" before{more}"#),
+                format!(r#"metadata-changed m.json: help of down is "given", and was "kept" before{more}"#),
+                format!(
+                    r#"metadata-conflict m.json: help of down is "given", and was "logged" in data{more}"#
+                ),
+            ]
+        );
     }
 
     #[test]
-    fn parts_of_a_histogram_or_summary_take_what_is_known_of_the_whole() {
+    fn parts_of_a_metric_take_what_is_known_of_the_whole() {
         let mut all = Metadata::default();
-        all.set_metric(b"h", metadata("histogram", "", "h"));
-        all.set_metric(b"s", metadata("summary", "", "s"));
-        all.set_metric(b"c", metadata("counter", "", "c"));
+        for (metric, metric_type) in [
+            ("h", "histogram"),
+            ("g", "gaugehistogram"),
+            ("s", "summary"),
+            ("c", "counter"),
+            ("i", "info"),
+            ("u", "unknown"),
+        ] {
+            all.set_metric(metric.as_bytes(), metadata(metric_type, "", metric));
+        }
         all.set_metric(b"h_count", metadata("gauge", "", "own"));
-        let help = |name: &[u8]| all.of_metric(name).map(|of| of.help.as_str());
-        assert_eq!(help(b"h_bucket"), Some("h"));
-        assert_eq!(help(b"h_sum"), Some("h"));
-        assert_eq!(help(b"h_count"), Some("own"));
-        assert_eq!(help(b"s_sum"), Some("s"));
-        assert_eq!(help(b"s_bucket"), None);
-        assert_eq!(help(b"c_count"), None);
-        assert_eq!(help(b"_sum"), None);
+        all.set_metric(b"h_sum", metadata("unknown", "", ""));
+        let help = |name: &str| all.of_metric(name.as_bytes()).map_or("", |of| of.help.as_str());
+        for (name, expected) in [
+            ("h_bucket", "h"),
+            ("h_count", "own"),
+            ("h_sum", "h"),
+            ("h_total", ""),
+            ("g_gcount", "g"),
+            ("g_sum", "g"),
+            ("s_sum", "s"),
+            ("s_bucket", ""),
+            ("c_total", "c"),
+            ("c_count", ""),
+            ("i_info", "i"),
+            ("u_total", ""),
+            ("_sum", ""),
+            ("h", "h"),
+        ] {
+            assert_eq!(help(name), expected, "{name}");
+        }
     }
 }

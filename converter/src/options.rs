@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::downsample::DownsampleOptions;
 use crate::relabel::LabelOptions;
 use crate::sink::OutputOptions;
 use crate::time::{PartitionBy, TimeBounds};
@@ -69,6 +70,9 @@ pub struct ConvertOptions {
     /// stays what it is.
     #[serde(default, skip_serializing_if = "is_default")]
     pub histograms: Histograms,
+    /// How samples are aggregated. Left out when they are not.
+    #[serde(default, skip_serializing_if = "DownsampleOptions::shapes_nothing")]
+    pub downsampling: DownsampleOptions,
     /// Files with type, unit and help of metrics. DEST keeps what they say, and may learn more with every run, so they
     /// are none of the options that stay the same.
     #[serde(skip)]

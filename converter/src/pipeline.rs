@@ -8,7 +8,10 @@
 //! Each worker takes the step that is nearest to the end: append what is next in its unit, else cut and encode a
 //! slice of the oldest unit that has any left, else begin a unit. So a single huge unit keeps all threads busy,
 //! and so do thousands of small ones. At most `slices_in_flight` slices are held at once; that alone is what
-//! threads and the memory limit decide. The bytes written depend on neither.
+//! threads and the memory limit decide. The bytes written depend on neither. A slice that encodes to more than its
+//! share is appended while it is encoded (`handover`).
+
+mod handover;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
@@ -18,17 +21,20 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use crate::blocks::{OpenBlock, SliceBlocks};
 use crate::classic::{self, ClassicError};
 use crate::convert::ConvertError;
+use crate::downsample::Policy;
 use crate::finding::Findings;
 use crate::identities::SeriesIdentity;
 use crate::merge::Wanted;
 use crate::metadata::Metadata;
 use crate::order::Order;
 use crate::plan::{Shard, Unit};
+use crate::resolution::Resolution;
 use crate::rows::SampleRows;
-use crate::series::{Reach, SeriesError, SeriesMerge, Walk};
+use crate::series::{MergedSeries, Reach, SeriesError, SeriesMerge, Walk};
 use crate::sink::{Encoder, PartFile, TableWriters};
 use crate::tally::Tally;
-use crate::unit::{EncodedSlice, Slice, encode_slice, next_slice};
+use crate::unit::{Slice, SliceOutcome, encode_slice, next_slice};
+use handover::Held;
 
 /// What a person waiting wants to know; updated while units run.
 #[derive(Debug, Default)]
@@ -61,6 +67,8 @@ pub struct Work<'a> {
     pub allow_merge: bool,
     /// Whether native histograms become classic series.
     pub classic: bool,
+    /// What becomes of a series.
+    pub policy: &'a Policy,
     /// Folder of a unit's partition.
     pub folder: &'a (dyn Fn(&Unit) -> String + Sync),
     /// Ends a unit: publishes its files.
@@ -98,13 +106,13 @@ struct Active<'a> {
     unit: &'a Unit,
     wanted: Wanted,
     /// Taken by the worker that cuts; none for good when all slices are cut.
-    merge: Option<SeriesMerge<'a, Keep<'a>>>,
+    merge: Option<Box<SeriesMerge<'a, Keep<'a>>>>,
     cutting: bool,
     /// Classic series of its histograms.
-    own: Option<Arc<OpenBlock>>,
+    own: Vec<Arc<OpenBlock>>,
     slices: usize,
     /// Taken by the worker that appends.
-    writer: Option<Writer>,
+    writer: Option<Box<Writer>>,
     appended: usize,
     done: BTreeMap<usize, EncodedSlice>,
     /// To begin again once its writer is back: two writers of one unit would share their temporary files.
@@ -114,6 +122,12 @@ struct Active<'a> {
 struct Writer {
     tables: TableWriters,
     output: UnitOutput,
+}
+
+/// A slice that waits to be appended.
+struct EncodedSlice {
+    held: Held,
+    outcome: SliceOutcome,
 }
 
 struct State<'a> {
@@ -128,9 +142,20 @@ struct State<'a> {
     panicked: bool,
 }
 
+/// What is next to append in a unit.
+struct Append<'a> {
+    id: u64,
+    unit: &'a Unit,
+    writer: Box<Writer>,
+    /// None when all are appended.
+    slice: Option<EncodedSlice>,
+    /// Nothing comes after it.
+    is_last: bool,
+}
+
 enum Step<'a> {
-    Append(u64, &'a Unit, Box<(Writer, EncodedSlice)>, bool),
-    Cut(u64, usize, Wanted, SeriesMerge<'a, Keep<'a>>, Option<Arc<OpenBlock>>),
+    Append(Box<Append<'a>>),
+    Cut(u64, usize, &'a Unit, Wanted, Box<SeriesMerge<'a, Keep<'a>>>, Vec<Arc<OpenBlock>>),
     Begin(u64, &'a Unit, Wanted, BTreeSet<usize>),
     Wait,
     Exit,
@@ -186,9 +211,9 @@ impl<'a> Pool<'a> {
             }
             drop(state);
             let failed = match step {
-                Step::Append(id, unit, both, last) => self.append(id, unit, *both, last),
-                Step::Cut(id, index, wanted, merge, own) => {
-                    self.cut(id, index, wanted, merge, own.as_deref(), &mut rows)
+                Step::Append(append) => self.append(*append),
+                Step::Cut(id, index, unit, wanted, merge, own) => {
+                    self.cut((id, index), unit.resolution, wanted, merge, &own, &mut rows)
                 }
                 Step::Begin(id, unit, wanted, must_sort) => self.begin(id, unit, wanted, &must_sort),
                 Step::Exit => {
@@ -205,26 +230,19 @@ impl<'a> Pool<'a> {
         }
     }
 
+    fn is_stopped(&self, state: &State<'a>) -> bool {
+        state.error.is_some() || state.panicked || self.work.stop.load(Ordering::Relaxed)
+    }
+
     fn next_step(&self, state: &mut State<'a>) -> Step<'a> {
-        if state.error.is_some() || state.panicked || self.work.stop.load(Ordering::Relaxed) {
+        if self.is_stopped(state) {
             return Step::Exit;
         }
         if state.pending.is_empty() && state.active.is_empty() {
             return Step::Exit;
         }
-        for active in &mut state.active {
-            let all_cut = active.merge.is_none() && !active.cutting;
-            let next = active.done.contains_key(&active.appended);
-            if active.writer.is_some()
-                && (next || all_cut && active.appended == active.slices)
-                && let Some(writer) = active.writer.take()
-            {
-                let slice = active.done.remove(&active.appended).unwrap_or_default();
-                let last = all_cut && active.appended + usize::from(next) == active.slices;
-                state.slices_in_flight -= usize::from(next);
-                active.appended += usize::from(next);
-                return Step::Append(active.id, active.unit, Box::new((writer, slice)), last);
-            }
+        if let Some(append) = next_append(state) {
+            return Step::Append(Box::new(append));
         }
         if state.slices_in_flight < self.work.slices_in_flight {
             for active in &mut state.active {
@@ -233,7 +251,7 @@ impl<'a> Pool<'a> {
                     active.slices += 1;
                     state.slices_in_flight += 1;
                     let own = active.own.clone();
-                    return Step::Cut(active.id, active.slices - 1, active.wanted, merge, own);
+                    return Step::Cut(active.id, active.slices - 1, active.unit, active.wanted, merge, own);
                 }
             }
         }
@@ -245,14 +263,16 @@ impl<'a> Pool<'a> {
             let id = state.next_id;
             state.next_id += 1;
             let bounds = unit.partition.bounds().intersection(self.work.wanted.asked);
-            let wanted = Wanted { bounds: bounds.unwrap_or(self.work.wanted.bounds), ..self.work.wanted };
+            let bounds = bounds.unwrap_or(self.work.wanted.bounds);
+            let lookback_ms = if unit.looks_back { self.work.wanted.lookback_ms } else { 0 };
+            let wanted = Wanted { bounds, lookback_ms, ..self.work.wanted };
             state.active.push(Active {
                 id,
                 unit,
                 wanted,
                 merge: None,
                 cutting: true,
-                own: None,
+                own: Vec::new(),
                 slices: 0,
                 writer: None,
                 appended: 0,
@@ -274,31 +294,33 @@ impl<'a> Pool<'a> {
         let work = self.work;
         let bounds = unit.partition.bounds().intersection(work.wanted.asked);
         let keep = move |block: &OpenBlock, chunk: &tsdb_reader::index::ChunkMeta| {
-            let planned = block.planned_for(chunk);
-            let overlaps =
-                block.planned.get(planned.clone()).unwrap_or_default().iter().any(|at| Some(*at) == bounds);
-            let stray = planned.is_empty()
-                && work.wanted.asked.overlaps(chunk.min_time_ms, chunk.max_time_ms)
-                && block.planned.first().copied() == bounds;
-            overlaps || stray
+            let Some(bounds) = bounds else { return false };
+            let lookback_ms = bounds.min_ms.saturating_sub(wanted.lookback_ms);
+            let is_context =
+                || wanted.lookback_ms > 0 && (lookback_ms..bounds.min_ms).contains(&chunk.max_time_ms);
+            block.is_of_unit(chunk, bounds, work.wanted.asked) || is_context()
         };
         let shard = work.shards.get(unit.shard).unwrap_or(&Shard::ALL).clone();
         let walk = Walk { order: Order::Metric, ..work.walk };
         let sort = |at: usize| must_sort.contains(&at);
         let mut reach =
-            Reach { blocks: work.blocks, members: unit.members.clone(), own: None, shard, wants: None };
+            Reach { blocks: work.blocks, members: unit.members.clone(), own: Vec::new(), shard, wants: None };
         let mut findings = Findings::default();
         if work.classic {
+            // Another shard's unit treats its series alike.
+            let is_read = |series: &MergedSeries| {
+                let treatment = work.policy.treatment(&series.labels, unit.resolution, work.metadata);
+                treatment.resolution.is_some()
+            };
             let histograms = classic::Histograms {
                 reach: reach.clone(),
                 wanted,
                 walk,
                 allow_merge: work.allow_merge,
-                temp_dir: walk.temp_dir,
-                budget_bytes: walk.sort_budget_bytes,
+                is_read: &is_read,
                 stop: work.stop,
             };
-            (reach.own, findings) = match histograms.block(&sort, keep) {
+            (reach.own, findings) = match histograms.blocks(&sort, keep) {
                 Ok(built) => built,
                 Err(ClassicError::Series(error)) => return self.series_failed(id, error),
                 Err(error) => return Err(error.into()),
@@ -306,7 +328,7 @@ impl<'a> Pool<'a> {
         }
         let keep: Keep<'a> = Box::new(keep);
         let merge = match SeriesMerge::new(&reach, walk, &sort, work.allow_merge, keep) {
-            Ok(merge) => merge,
+            Ok(merge) => Box::new(merge),
             Err(error) => return self.series_failed(id, error),
         };
         let folder = (work.folder)(unit);
@@ -318,22 +340,25 @@ impl<'a> Pool<'a> {
             active.merge = Some(merge);
             active.cutting = false;
             active.own = reach.own;
-            active.writer = Some(Writer { tables, output });
+            active.writer = Some(Box::new(Writer { tables, output }));
         }
         Ok(())
     }
 
     fn cut(
         &self,
-        id: u64,
-        index: usize,
+        (id, index): (u64, usize),
+        resolution: Resolution,
         wanted: Wanted,
-        mut merge: SeriesMerge<'a, Keep<'a>>,
-        own: Option<&OpenBlock>,
+        mut merge: Box<SeriesMerge<'a, Keep<'a>>>,
+        own: &[Arc<OpenBlock>],
         rows: &mut SampleRows,
     ) -> Result<(), ConvertError> {
         let blocks = SliceBlocks::new(self.work.blocks, own);
-        let cut = match next_slice(index, &mut merge, blocks, self.work.rows_per_slice) {
+        let treatment = |series: &MergedSeries| {
+            self.work.policy.treatment(&series.labels, resolution, self.work.metadata)
+        };
+        let cut = match next_slice(index, &mut merge, blocks, self.work.rows_per_slice, treatment) {
             Ok(cut) => cut,
             Err(error) => {
                 self.lock().slices_in_flight -= 1;
@@ -352,13 +377,18 @@ impl<'a> Pool<'a> {
         }
         // The last slice is empty: it carries what the walk could not read.
         let slice = cut.unwrap_or(Slice { index, series: Vec::new() });
-        let mut encoded = encode_slice(slice, blocks, wanted, self.work.encoder, rows)?;
-        encoded.findings.append(findings);
-        self.work.progress.samples_read.fetch_add(encoded.tally.read, Ordering::Relaxed);
+        let mut held = Held::default();
+        let hand_over = |encoded| self.hand_over((id, index), encoded, &mut held);
+        let mut outcome = encode_slice(&slice, blocks, wanted, self.work.encoder, rows, hand_over)?;
+        outcome.findings.append(findings);
+        for (rule, counts) in std::mem::take(&mut outcome.rules) {
+            outcome.tally.rules.insert(self.work.policy.selector(rule).to_owned(), counts);
+        }
+        self.work.progress.samples_read.fetch_add(outcome.tally.read, Ordering::Relaxed);
         let mut state = self.lock();
         match state.active.iter_mut().find(|active| active.id == id) {
-            Some(active) if !active.again => _ = active.done.insert(index, encoded),
-            _ => state.slices_in_flight -= 1,
+            Some(active) if !active.again => _ = active.done.insert(index, EncodedSlice { held, outcome }),
+            _ => state.slices_in_flight -= held.places(),
         }
         Ok(())
     }
@@ -370,10 +400,10 @@ impl<'a> Pool<'a> {
         state.must_sort.insert(at);
         if let Some(active) = state.active.iter_mut().find(|active| active.id == id) {
             active.again = true;
-            let unwanted = std::mem::take(&mut active.done).len();
+            let unwanted = std::mem::take(&mut active.done);
             // Before the first slice there is no writer; later another worker may append with it.
             let writer_is_back = active.slices == 0 || active.writer.is_some();
-            state.slices_in_flight -= unwanted;
+            state.slices_in_flight -= unwanted.values().map(|slice| slice.held.places()).sum::<usize>();
             if writer_is_back {
                 begin_again(&mut state, id);
             }
@@ -381,30 +411,16 @@ impl<'a> Pool<'a> {
         Ok(())
     }
 
-    fn append(
-        &self,
-        id: u64,
-        unit: &'a Unit,
-        (mut writer, slice): (Writer, EncodedSlice),
-        last: bool,
-    ) -> Result<(), ConvertError> {
-        writer.output.tally.add(&slice.tally);
-        writer.output.findings.append(slice.findings);
-        writer.output.identities.extend(slice.identities);
-        for encoded in slice.encoded {
-            writer.output.tally.replaced_utf8 += encoded.replaced_utf8();
-            let bytes = encoded.memory_size() as u64;
-            writer.tables.append(encoded)?;
-            self.work.progress.bytes_written.fetch_add(bytes, Ordering::Relaxed);
+    fn append(&self, append: Append<'a>) -> Result<(), ConvertError> {
+        let Append { id, unit, mut writer, slice, is_last } = append;
+        if let Some(EncodedSlice { mut held, outcome }) = slice {
+            self.append_rows(&mut writer, &mut held)?;
+            writer.output.tally.add(&outcome.tally);
+            writer.output.findings.append(outcome.findings);
+            writer.output.identities.extend(outcome.identities);
         }
-        if !last {
-            let mut state = self.lock();
-            if let Some(active) = state.active.iter_mut().find(|active| active.id == id) {
-                active.writer = Some(writer);
-                if active.again {
-                    begin_again(&mut state, id);
-                }
-            }
+        if !is_last {
+            self.give_back(id, writer);
             return Ok(());
         }
         writer.output.parts = writer.tables.finish()?;
@@ -412,6 +428,24 @@ impl<'a> Pool<'a> {
         self.lock().active.retain(|active| active.id != id);
         Ok(())
     }
+}
+
+/// The slice that is next in some unit, or the end of one.
+fn next_append<'a>(state: &mut State<'a>) -> Option<Append<'a>> {
+    for active in &mut state.active {
+        let all_cut = active.merge.is_none() && !active.cutting;
+        let next = active.done.contains_key(&active.appended);
+        if (next || all_cut && active.appended == active.slices)
+            && let Some(writer) = active.writer.take()
+        {
+            let slice = active.done.remove(&active.appended);
+            state.slices_in_flight -= slice.as_ref().map_or(0, |slice| slice.held.places());
+            active.appended += usize::from(next);
+            let is_last = all_cut && active.appended == active.slices;
+            return Some(Append { id: active.id, unit: active.unit, writer, slice, is_last });
+        }
+    }
+    None
 }
 
 /// Gives up what a unit has written, and puts it first in line.

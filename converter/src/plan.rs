@@ -17,8 +17,10 @@ use xxhash_rust::xxh64::Xxh64;
 
 use crate::blocks::OpenBlock;
 use crate::classic;
+use crate::coverage::enter_finer;
 use crate::metadata::Metadata;
 use crate::options::{ConvertOptions, Histograms};
+use crate::resolution::Resolution;
 use crate::sink::{Compression, FORMAT_VERSION, Format};
 use crate::time::{Partition, TimeBounds};
 
@@ -155,6 +157,12 @@ pub struct Unit {
     pub weight: u64,
     /// ULIDs of the blocks it reads.
     pub blocks: Vec<String>,
+    /// Resolution of its tier.
+    #[serde(default, skip_serializing_if = "Resolution::is_default")]
+    pub resolution: Resolution,
+    /// It reads what came before its partition, within the lookback.
+    #[serde(skip)]
+    pub looks_back: bool,
     /// It reads the head of a data directory, so that a rerun does it again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reads_head: bool,
@@ -227,46 +235,93 @@ pub fn units(
             by_partition.entry(partition).or_default().push(at);
         }
     }
+    enter_finer(blocks);
+    let now_ms = options.downsampling.now_ms.unwrap_or_else(|| newest_end(blocks));
+    let lookback_ms = options.downsampling.lookback_ms;
     let shards = Shard::between(bounds);
     let mut units = Vec::new();
-    let mut described: BTreeMap<(usize, &[usize]), Option<u64>> = BTreeMap::new();
+    let mut described: BTreeMap<(usize, Vec<usize>), Option<u64>> = BTreeMap::new();
     // A shard's consecutive partitions stand together: one worker finds its part of each index warm.
     for shard in &shards {
         for (partition, members) in &by_partition {
+            let unit = format!("{}-{:04}", partition.key, shard.index);
+            let age_ms = now_ms.saturating_sub(partition.last_ms).saturating_sub(1).max(0);
+            let tier = || options.downsampling.resolution_at(age_ms);
+            let resolution = options.downsampling.planned.get(&unit).copied().unwrap_or_else(tier);
+            let looks_back = options.downsampling.makes_windows(resolution);
+            let mut reads = partition.bounds();
+            let mut members = members.clone();
+            if looks_back {
+                let start_ms = reads.min_ms.max(asked.min_ms);
+                let context_ms = start_ms.saturating_sub(lookback_ms);
+                reads.min_ms = reads.min_ms.min(context_ms);
+                let is_before = |block: &OpenBlock| {
+                    let meta = block.block.meta();
+                    meta.min_time_ms < start_ms && context_ms < meta.max_time_ms
+                };
+                let before = blocks.iter().enumerate().filter(|(_, block)| is_before(block));
+                members.extend(before.map(|(at, _)| at));
+                members.sort_unstable();
+                members.dedup();
+            }
             let read = || members.iter().filter_map(|&at| blocks.get(at));
-            let described = described.entry((shard.index, members.as_slice()));
+            let described = described.entry((shard.index, members.clone()));
             let described =
                 *described.or_insert_with(|| described_by(read(), shard, metadata, options.histograms));
             units.push(Unit {
-                unit: format!("{}-{:04}", partition.key, shard.index),
+                unit,
                 partition: (*partition).clone(),
                 shard: shard.index,
-                fingerprint: fingerprint(read(), partition, shard, ledger, described, options),
-                weight: read().map(|block| weight(block, shard)).sum(),
+                fingerprint: fingerprint(
+                    read(),
+                    (partition, reads, resolution),
+                    shard,
+                    ledger,
+                    described,
+                    options,
+                ),
+                weight: read().map(|block| weight(block, partition, shard, asked)).sum(),
                 blocks: read().map(|block| block.ulid().to_string()).collect(),
                 reads_head: read().any(|block| block.is_head),
-                members: members.clone(),
+                resolution,
+                looks_back,
+                members,
             });
         }
     }
     units
 }
 
-/// Samples of a block that fall to one partition of one shard, about.
-fn weight(block: &OpenBlock, shard: &Shard) -> u64 {
+/// The end of the newest block.
+fn newest_end(blocks: &[OpenBlock]) -> i64 {
+    let ends = blocks.iter().map(|block| block.block.meta().max_time_ms);
+    ends.filter(|&end_ms| end_ms <= TimeBounds::ROWS.max_ms).max().unwrap_or(i64::MIN)
+}
+
+/// Samples of a block that fall to one partition of one shard, about: as if all series had as many, evenly spread.
+fn weight(block: &OpenBlock, partition: &Partition, shard: &Shard, asked: TimeBounds) -> u64 {
+    if !block.planned.iter().any(|bounds| bounds.overlaps(partition.start_ms, partition.last_ms)) {
+        return 0; // It is read for the lookback alone.
+    }
     let (from, to) = block.runs_of(shard);
     let all: u64 = block.metrics.iter().map(|metric| metric.series).sum();
     let metrics = block.metrics.get(from.saturating_sub(1)..to.saturating_sub(1)).unwrap_or_default();
     let inside: u64 = metrics.iter().map(|metric| metric.series).sum();
-    let per_partition = block.block.meta().stats.num_samples / (block.planned.len().max(1) as u64);
-    let weight = u128::from(per_partition) * u128::from(inside) / u128::from(all.max(1));
-    u64::try_from(weight).unwrap_or(u64::MAX)
+    let meta = block.block.meta();
+    let range = TimeBounds { min_ms: meta.min_time_ms, max_ms: meta.max_time_ms.saturating_sub(1) };
+    let asked_ms = range.intersection(asked).map_or(0, TimeBounds::length_ms);
+    let samples = u128::from(meta.stats.num_samples);
+    let in_time = (samples * asked_ms).checked_div(range.length_ms()).unwrap_or(samples);
+    let per_partition = in_time / (block.planned.len().max(1) as u128);
+    let (selected, series) = block.selected_of();
+    let of_shard = per_partition * u128::from(inside) / u128::from(all.max(1));
+    u64::try_from(of_shard * u128::from(selected) / u128::from(series.max(1))).unwrap_or(u64::MAX)
 }
 
 /// Hash of what a unit reads and of the options that shape what it writes.
 fn fingerprint<'a>(
     blocks: impl Iterator<Item = &'a OpenBlock>,
-    partition: &Partition,
+    (partition, reads, resolution): (&Partition, TimeBounds, Resolution),
     shard: &Shard,
     ledger: &Ledger,
     described: Option<u64>,
@@ -285,9 +340,8 @@ fn fingerprint<'a>(
         }
         for source in sources(block) {
             let range = ledger.get(&source);
-            let inside = range.is_none_or(|range| {
-                partition.bounds().overlaps(range.min_time_ms, range.max_time_ms.saturating_sub(1))
-            });
+            let inside = range
+                .is_none_or(|range| reads.overlaps(range.min_time_ms, range.max_time_ms.saturating_sub(1)));
             if inside {
                 parts.insert(format!("source {source}"));
             }
@@ -320,6 +374,9 @@ fn fingerprint<'a>(
     part(&options.shaping_json());
     part(&format!("partition {} {}", partition.start_ms, partition.last_ms));
     part(&format!("shard {:?} {:?}", shard.from, shard.to));
+    if !resolution.is_raw() {
+        part(&format!("resolution {resolution}"));
+    }
     if let Some(described) = described {
         part(&format!("metadata {described:016x}"));
     }
@@ -329,8 +386,7 @@ fn fingerprint<'a>(
     format!("{:016x}", hash.digest())
 }
 
-/// Hash of what is known of the metrics that a unit has: metadata of others does not change its rows. What the
-/// write-ahead log says is left out; it counts for units that are converted anyway.
+/// Hash of what is known of the metrics that a unit has: metadata of others does not change its rows.
 fn described_by<'a>(
     blocks: impl Iterator<Item = &'a OpenBlock>,
     shard: &Shard,

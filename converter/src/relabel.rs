@@ -124,6 +124,14 @@ impl Relabel {
         overlay(&kept, &self.options.add, shaped);
     }
 
+    /// The labels that all series of the block come out with.
+    pub fn common_labels(&self) -> Labels {
+        let (mut identity, mut shaped) = (Labels::new(), Labels::new());
+        self.identify(&Labels::new(), &mut identity);
+        self.shape(&identity, &mut shaped);
+        shaped
+    }
+
     /// The external label `name`, if the block has it.
     pub fn external(&self, name: &[u8]) -> Option<&[u8]> {
         let name = std::str::from_utf8(name).ok()?;

@@ -155,5 +155,6 @@ impl Report {
 /// True when the files of `unit` have as many rows of samples as were written.
 fn has_its_rows(unit: &UnitRecord) -> bool {
     let of_samples = unit.files.iter().filter(|file| file.table != Table::Series.name());
-    of_samples.map(|file| file.rows).sum::<u64>() == unit.tally.written + unit.tally.written_classic
+    of_samples.map(|file| file.rows).sum::<u64>()
+        == unit.tally.written + unit.tally.written_classic + unit.tally.windows
 }

@@ -8,6 +8,7 @@
 //! The order of fields is part of the contract: every file of a table has the same names, order and modes. All
 //! fields are nullable or repeated, none is required, since loaders refuse to append what differs in that.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -16,36 +17,67 @@ use arrow_schema::{DataType, Field as ArrowField, Fields, Schema, TimeUnit};
 use serde_json::{Map, Value};
 
 use crate::columns::{LabelColumnsError, label_columns};
+use crate::downsample::Aggregate;
+use crate::resolution::Resolution;
 use crate::sink::{Format, Layout, OutputOptions};
 
 /// A table of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Table {
-    /// One row per float sample.
-    Samples,
-    /// One row per native histogram.
-    Histograms,
+    /// One row per float sample, or per series and window of a resolution.
+    Samples(Resolution),
+    /// One row per native histogram, or per series and window.
+    Histograms(Resolution),
     /// One row per series and partition.
     Series,
 }
 
 impl Table {
-    /// Every table.
-    pub const ALL: [Self; 3] = [Self::Samples, Self::Histograms, Self::Series];
+    /// The tables of raw samples.
+    pub const RAW: [Self; 3] =
+        [Self::Samples(Resolution::RAW), Self::Histograms(Resolution::RAW), Self::Series];
 
-    /// Its name: the folder of its files, and the table to load them into.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Samples => "samples",
-            Self::Histograms => "histograms",
-            Self::Series => "series",
+    /// The tables of these resolutions, in the order of their names' meaning: samples, histograms, series.
+    pub fn of(resolutions: impl IntoIterator<Item = Resolution>) -> Vec<Self> {
+        let resolutions: BTreeSet<_> = resolutions.into_iter().collect();
+        let samples = resolutions.iter().map(|&resolution| Self::Samples(resolution));
+        let histograms = resolutions.iter().map(|&resolution| Self::Histograms(resolution));
+        samples.chain(histograms).chain([Self::Series]).collect()
+    }
+
+    /// Its name: the folder of its files, and the table to load them into: `samples`, `samples_5m`.
+    pub fn name(self) -> String {
+        let (name, resolution) = match self {
+            Self::Samples(resolution) => ("samples", resolution),
+            Self::Histograms(resolution) => ("histograms", resolution),
+            Self::Series => ("series", Resolution::RAW),
+        };
+        if resolution.is_raw() { name.to_owned() } else { format!("{name}_{resolution}") }
+    }
+
+    /// The table of a name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        if name == "series" {
+            return Some(Self::Series);
         }
+        let (kind, resolution) = match name.split_once('_') {
+            // Raw samples have no resolution in their name.
+            Some((_, "raw")) => return None,
+            Some((kind, resolution)) => (kind, resolution.parse().ok()?),
+            None => (name, Resolution::RAW),
+        };
+        let table = match kind {
+            "samples" => Self::Samples(resolution),
+            "histograms" => Self::Histograms(resolution),
+            _ => return None,
+        };
+        (table.name() == name).then_some(table)
     }
 }
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(&self.name())
     }
 }
 
@@ -95,7 +127,7 @@ impl Field {
 /// use tsdb_converter::schema::{Table, TableSchema};
 /// use tsdb_converter::sink::OutputOptions;
 ///
-/// let samples = TableSchema::new(Table::Samples, &OutputOptions::default())?;
+/// let samples = TableSchema::new(Table::RAW[0], &OutputOptions::default())?;
 /// let names: Vec<&str> = samples.fields.iter().map(|field| field.name.as_str()).collect();
 /// assert_eq!(names, ["metric", "series_id", "timestamp", "value", "start_timestamp"]);
 /// # Ok::<(), tsdb_converter::columns::LabelColumnsError>(())
@@ -113,11 +145,12 @@ impl TableSchema {
     pub fn new(table: Table, options: &OutputOptions) -> Result<Self, LabelColumnsError> {
         let parts = Parts::new(options)?;
         let fields = match table {
-            Table::Samples => parts.samples(),
-            Table::Histograms => parts.histograms(),
+            Table::Samples(Resolution::RAW) => parts.samples(),
+            Table::Samples(_) => parts.windows(),
+            Table::Histograms(resolution) => parts.histograms(resolution),
             Table::Series => parts.series(),
         };
-        Ok(Self { name: table.name().to_owned(), fields })
+        Ok(Self { name: table.name(), fields })
     }
 
     /// As an Arrow schema, which is that of the Parquet files too.
@@ -194,12 +227,40 @@ impl Parts {
         fields
     }
 
-    fn histograms(&self) -> Vec<Field> {
+    fn windows(&self) -> Vec<Field> {
+        let mut fields = self.of_row();
+        fields.extend(window());
+        fields.push(Field::new("count", FieldType::Int64, "Samples in the window."));
+        fields.extend(Aggregate::ALL.map(|aggregate| {
+            let description = match aggregate {
+                Aggregate::Sum => "Sum of the samples.",
+                Aggregate::Min => "The smallest sample.",
+                Aggregate::Max => "The largest sample.",
+                Aggregate::First => "The first sample; null where it is not known.",
+                Aggregate::Last => "The last sample; null where it is not known.",
+                Aggregate::Increase => {
+                    "By how much the counter has grown, resets included; null unless a counter."
+                }
+            };
+            Field::new(aggregate.name(), FieldType::Float64, description)
+        }));
+        fields
+    }
+
+    fn histograms(&self, resolution: Resolution) -> Vec<Field> {
         let float = |name, description| Field::new(name, FieldType::Float64, description);
         let mut fields = self.of_row();
+        if resolution.is_raw() {
+            fields.extend([timestamp(), start_timestamp()]);
+        } else {
+            fields.extend(window());
+            fields.push(Field::new(
+                "samples",
+                FieldType::Int64,
+                "Histograms in the window; the rest is their increase, of gauges their sum.",
+            ));
+        }
         fields.extend([
-            timestamp(),
-            start_timestamp(),
             float("count", "Number of observations; null is a stale marker."),
             float("sum", "Sum of observations; null is a stale marker."),
             Field::new(
@@ -237,7 +298,7 @@ impl Parts {
             ),
             time("min_timestamp", "Time of the series' first sample in this partition."),
             time("max_timestamp", "Time of the series' last sample in this partition."),
-            Field::new("samples", FieldType::Int64, "Rows of the series in this partition."),
+            Field::new("samples", FieldType::Int64, "Samples of the series in this partition."),
             text("type", "Type of the metric, where known."),
             text("unit", "Unit of the metric, where known."),
             text("help", "Help text of the metric, where known."),
@@ -256,6 +317,13 @@ fn series_id() -> Field {
 
 fn timestamp() -> Field {
     Field::new("timestamp", FieldType::Timestamp, "Time of the sample, exact to the millisecond.")
+}
+
+fn window() -> [Field; 2] {
+    [
+        Field::new("timestamp", FieldType::Timestamp, "Start of the window."),
+        Field::new("resolution_ms", FieldType::Int64, "Width of the window in milliseconds."),
+    ]
 }
 
 fn start_timestamp() -> Field {
@@ -341,13 +409,16 @@ mod tests {
     #[test]
     fn fields_stand_in_the_order_of_the_contract() {
         let star = OutputOptions::default();
-        assert_eq!(names(Table::Samples, &star), "metric series_id timestamp value start_timestamp");
         assert_eq!(
-            names(Table::Samples, &flat()),
+            names(Table::Samples(Resolution::RAW), &star),
+            "metric series_id timestamp value start_timestamp"
+        );
+        assert_eq!(
+            names(Table::Samples(Resolution::RAW), &flat()),
             "metric job l_type labels series_id timestamp value start_timestamp"
         );
         assert_eq!(
-            names(Table::Histograms, &flat()),
+            names(Table::Histograms(Resolution::RAW), &flat()),
             "metric job l_type labels series_id timestamp start_timestamp count sum histogram_schema \
              zero_threshold zero_count counter_reset_hint buckets"
         );
@@ -369,23 +440,23 @@ mod tests {
         assert_eq!(json[3]["mode"], "REPEATED");
         assert_eq!(json[3]["fields"][1]["name"], "value");
         assert_eq!(json[4]["type"], "TIMESTAMP");
-        assert_eq!(schema(Table::Samples, &flat()).bigquery_json()[6]["type"], "FLOAT");
+        assert_eq!(schema(Table::Samples(Resolution::RAW), &flat()).bigquery_json()[6]["type"], "FLOAT");
     }
 
     #[test]
     fn labels_are_json_only_where_the_format_carries_it() {
         let options = OutputOptions { layout: Layout::Flat, ..OutputOptions::new(Format::Ndjson) };
-        assert_eq!(schema(Table::Samples, &options).bigquery_json()[1]["type"], "JSON");
-        assert!(schema(Table::Samples, &options).ddl_columns().contains("`labels` JSON"));
-        assert!(schema(Table::Samples, &flat()).ddl_columns().contains("`labels` STRING"));
+        assert_eq!(schema(Table::Samples(Resolution::RAW), &options).bigquery_json()[1]["type"], "JSON");
+        assert!(schema(Table::Samples(Resolution::RAW), &options).ddl_columns().contains("`labels` JSON"));
+        assert!(schema(Table::Samples(Resolution::RAW), &flat()).ddl_columns().contains("`labels` STRING"));
     }
 
     #[test]
     fn ddl_spells_nested_types_and_quotes_descriptions() {
-        let ddl = schema(Table::Histograms, &OutputOptions::default()).ddl_columns();
+        let ddl = schema(Table::Histograms(Resolution::RAW), &OutputOptions::default()).ddl_columns();
         assert!(ddl.contains("`buckets` ARRAY<STRUCT<`lower` FLOAT64, `upper` FLOAT64, `count` FLOAT64>>"));
         let options = OutputOptions { label_columns: vec!["a\"b".into()], ..OutputOptions::default() };
-        let ddl = schema(Table::Samples, &options).ddl_columns();
+        let ddl = schema(Table::Samples(Resolution::RAW), &options).ddl_columns();
         assert!(ddl.contains(r#"OPTIONS(description="Label \"a\\\"b\" of the series.")"#), "{ddl}");
         assert!(!ddl.trim_end().ends_with(','));
     }
@@ -400,7 +471,7 @@ mod tests {
                     _ => true,
                 }
         }
-        for table in Table::ALL {
+        for table in Table::RAW {
             let arrow = schema(table, &flat()).arrow();
             assert!(arrow.fields().iter().all(|field| all_nullable(field)));
         }

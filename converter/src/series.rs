@@ -75,8 +75,8 @@ pub struct Reach<'a> {
     pub blocks: &'a [OpenBlock],
     /// Positions of those to read.
     pub members: Vec<usize>,
-    /// A block besides; its position is behind all others.
-    pub own: Option<Arc<OpenBlock>>,
+    /// Blocks besides; their positions are behind all others.
+    pub own: Vec<Arc<OpenBlock>>,
     /// The metrics to read.
     pub shard: Shard,
     /// Of those the metrics wanted, by name; all without it. Given, series without a metric are left out.
@@ -86,7 +86,7 @@ pub struct Reach<'a> {
 impl<'a> Reach<'a> {
     /// All series of `blocks`.
     pub fn all(blocks: &'a [OpenBlock]) -> Self {
-        Self { blocks, members: (0..blocks.len()).collect(), own: None, shard: Shard::ALL, wants: None }
+        Self { blocks, members: (0..blocks.len()).collect(), own: Vec::new(), shard: Shard::ALL, wants: None }
     }
 }
 
@@ -108,7 +108,7 @@ impl Deref for BlockHandle<'_> {
 }
 
 /// One series of one block.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Member {
     /// Position of the block among those opened.
     pub block: usize,
@@ -188,6 +188,16 @@ impl<'a> Cursor<'a> {
         self.findings.push(Finding::new(Severity::Broken, name, self.block.name(), message));
     }
 
+    /// A series that would go before one that is written already is named and left out.
+    fn out_of_order(&mut self, head: &Head) {
+        let message = format!(
+            "{} comes behind a series that sorts after it, though they were sorted, so its samples are missing; \
+             take a new copy of the block",
+            head.shaped
+        );
+        self.findings.push(Finding::new(Severity::Broken, "series-out-of-order", self.block.name(), message));
+    }
+
     /// Moves to the next series that has a chunk which `keep` wants.
     fn advance(&mut self, keep: &mut dyn FnMut(&OpenBlock, &ChunkMeta) -> bool) -> Result<(), SeriesError> {
         self.head = None;
@@ -214,8 +224,12 @@ impl<'a> Cursor<'a> {
                 continue;
             };
             if let Some(head) = self.read(series_ref, keep) {
-                if !self.sort && head.key < self.last_key {
-                    return Err(SeriesError::NotInOrder { at: self.at, block: self.block.name() });
+                if head.key < self.last_key {
+                    if !self.sort {
+                        return Err(SeriesError::NotInOrder { at: self.at, block: self.block.name() });
+                    }
+                    self.out_of_order(&head);
+                    continue;
                 }
                 self.last_key.clone_from(&head.key);
                 self.head = Some(head);
@@ -301,9 +315,8 @@ impl<'a, K: FnMut(&OpenBlock, &ChunkMeta) -> bool> SeriesMerge<'a, K> {
                 cursors.push(Cursor::new(at, BlockHandle::OfRun(block), reach, walk, must_sort(at)));
             }
         }
-        if let Some(own) = &reach.own {
-            let block = BlockHandle::Own(Arc::clone(own));
-            cursors.push(Cursor::new(reach.blocks.len(), block, reach, walk, false));
+        for (own, at) in reach.own.iter().zip(reach.blocks.len()..) {
+            cursors.push(Cursor::new(at, BlockHandle::Own(Arc::clone(own)), reach, walk, false));
         }
         let share = walk.sort_budget_bytes / cursors.len().max(1);
         for cursor in &mut cursors {

@@ -5,8 +5,8 @@
 //! as handed over. The others count theirs as taken over, so that for every unit and for all of them together
 //!
 //! ```text
-//! read + taken over = handed over + written + unrolled + tombstoned + outside the time range
-//!                   + duplicates + stale dropped + lost
+//! read + taken over = handed over + written + unrolled + aggregated + left out + superseded + dropped by rule
+//!                   + tombstoned + outside the time range + duplicates + stale dropped + lost
 //! ```
 
 use std::collections::BTreeMap;
@@ -37,6 +37,11 @@ pub enum Loss {
     EncodingUnknown,
     /// Native histograms without a metric name: classic series have no name to derive theirs from.
     NamelessHistogram,
+    /// Native histograms that cannot be added up with others of their window: a gauge with a counter, exponential
+    /// buckets with custom ones.
+    NotAddable,
+    /// Aggregates of a window that finer samples cover in part.
+    MixedWindow,
     /// Native histograms, in a dump as OpenMetrics text, which has no form for them.
     NoOpenMetricsForm,
 }
@@ -55,10 +60,36 @@ impl Loss {
             | Self::OutsideBlockRange
             | Self::EncodingAggregate
             | Self::EncodingUnknown
+            | Self::NotAddable
+            | Self::MixedWindow
             | Self::NoOpenMetricsForm
             | Self::NamelessHistogram => false,
         }
     }
+}
+
+/// What a rule did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleTally {
+    /// Series of a unit that it was the first to match.
+    pub series: u64,
+    /// Their samples.
+    pub samples: u64,
+    /// Rows that these have become.
+    pub rows: u64,
+}
+
+impl RuleTally {
+    /// Adds another tally.
+    pub fn add(&mut self, other: Self) {
+        self.series += other.series;
+        self.samples += other.samples;
+        self.rows += other.rows;
+    }
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Counts of samples, unless said otherwise.
@@ -81,6 +112,30 @@ pub struct Tally {
     pub written_classic: u64,
     /// Samples of such series that are not written, because a stored one has the same series and timestamp.
     pub duplicate_classic: u64,
+    /// In windows.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub aggregated: u64,
+    /// Stale markers and NaN of series that became windows: they are in none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub left_out: u64,
+    /// Aggregates of a downsampled block where there are finer ones or raw samples.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub superseded: u64,
+    /// Rows of windows. They are derived: not part of `written`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub windows: u64,
+    /// Of them, those of histograms.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub histogram_windows: u64,
+    /// Of counters with windows, within the lookback before the partition: where first steps may begin.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub context: u64,
+    /// Of series that a rule drops.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub dropped_by_rule: u64,
+    /// What rules did, by selector.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub rules: BTreeMap<String, RuleTally>,
     /// Deleted by a tombstone.
     pub tombstoned: u64,
     /// Before `--min-time`, or at or after `--max-time`.
@@ -127,6 +182,10 @@ impl Tally {
             self.handed_over,
             self.written,
             self.unrolled,
+            self.aggregated,
+            self.left_out,
+            self.superseded,
+            self.dropped_by_rule,
             self.tombstoned,
             self.outside_time_range,
             self.duplicates,
@@ -146,6 +205,16 @@ impl Tally {
         self.unrolled += other.unrolled;
         self.written_classic += other.written_classic;
         self.duplicate_classic += other.duplicate_classic;
+        self.aggregated += other.aggregated;
+        self.left_out += other.left_out;
+        self.superseded += other.superseded;
+        self.windows += other.windows;
+        self.histogram_windows += other.histogram_windows;
+        self.context += other.context;
+        self.dropped_by_rule += other.dropped_by_rule;
+        for (selector, rule) in &other.rules {
+            self.rules.entry(selector.clone()).or_default().add(*rule);
+        }
         self.tombstoned += other.tombstoned;
         self.outside_time_range += other.outside_time_range;
         self.duplicates += other.duplicates;

@@ -38,6 +38,11 @@ impl TimeBounds {
         self.min_ms <= max_ms && min_ms <= self.max_ms
     }
 
+    /// Milliseconds inside; 0 for bounds that are reversed.
+    pub fn length_ms(self) -> u128 {
+        u128::try_from(i128::from(self.max_ms) - i128::from(self.min_ms) + 1).unwrap_or_default()
+    }
+
     /// What both have in common, if anything.
     pub fn intersection(self, other: Self) -> Option<Self> {
         let both = Self { min_ms: self.min_ms.max(other.min_ms), max_ms: self.max_ms.min(other.max_ms) };

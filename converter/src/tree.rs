@@ -4,13 +4,13 @@
 //! not depend on what holds the files. Paths are relative to the tree's root; the empty path is the root itself.
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tsdb_reader::source::{LocalSource, Source};
+use tsdb_reader::source::{LocalSource, Source, open_regular};
 
 /// What an entry of a folder is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,8 @@ pub trait Tree: Send + Sync + fmt::Debug {
     /// Where `path` is, for messages.
     fn location(&self, path: &Path) -> String;
 
-    /// What lies in `folder`, by name.
+    /// What lies in `folder`, by name. A link that leads nowhere is not as if nothing were there: its error is none of
+    /// [`io::ErrorKind::NotFound`].
     fn entries(&self, folder: &Path) -> io::Result<Vec<Entry>>;
 
     /// True when there is a file, or whatever else, at `path`.
@@ -71,6 +72,20 @@ impl LocalTree {
     }
 }
 
+/// What is said of a link to a folder that is not there; of anything else `error`.
+fn unless_dead_link(path: &Path, error: io::Error) -> io::Error {
+    match fs::read_link(path) {
+        Ok(target) if error.kind() == io::ErrorKind::NotFound => dead_link(&target.to_string_lossy()),
+        _ => error,
+    }
+}
+
+/// The error of a link to `target`, which is not there.
+pub(crate) fn dead_link(target: &str) -> io::Error {
+    let message = format!("it is a link to {target}, which is not there; mend it, or remove it");
+    io::Error::new(io::ErrorKind::InvalidInput, message)
+}
+
 impl Tree for LocalTree {
     fn location(&self, path: &Path) -> String {
         self.path(path).display().to_string()
@@ -78,7 +93,8 @@ impl Tree for LocalTree {
 
     fn entries(&self, folder: &Path) -> io::Result<Vec<Entry>> {
         let mut entries = Vec::new();
-        for entry in fs::read_dir(self.path(folder))? {
+        let path = self.path(folder);
+        for entry in fs::read_dir(&path).map_err(|error| unless_dead_link(&path, error))? {
             let entry = entry?;
             let path = entry.path();
             let kind = match fs::metadata(&path) {
@@ -97,8 +113,12 @@ impl Tree for LocalTree {
     }
 
     fn read(&self, path: &Path, limit: u64) -> io::Result<Bytes> {
-        let mut bytes = Vec::new();
-        File::open(self.path(path))?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+        let file = open_regular(&self.path(path))?;
+        let most = limit.saturating_add(1);
+        // Growing while it is read would take up to twice the memory.
+        let expected = usize::try_from(file.metadata()?.len().min(most)).unwrap_or_default();
+        let mut bytes = Vec::with_capacity(expected);
+        file.take(most).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > limit {
             return Err(io::Error::from(io::ErrorKind::FileTooLarge));
         }
@@ -111,5 +131,27 @@ impl Tree for LocalTree {
 
     fn incomplete(&self, _: &Path) -> Option<String> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn links_that_lead_nowhere_are_errors_and_pipes_are_not_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("gone", dir.path().join("wal")).unwrap();
+        let tree = LocalTree::new(dir.path());
+        let error = tree.entries(Path::new("wal")).unwrap_err();
+        assert_eq!(error.to_string(), "it is a link to gone, which is not there; mend it, or remove it");
+        assert_eq!(tree.entries(Path::new("wbl")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        let made = std::process::Command::new("mkfifo").arg(dir.path().join("index")).status().unwrap();
+        assert!(made.success());
+        let refused = "it is a pipe, a socket or a device, no file";
+        assert_eq!(tree.read(Path::new("index"), 1 << 20).unwrap_err().to_string(), refused);
+        let block = tree.block(Path::new("")).unwrap();
+        assert_eq!(block.size(tsdb_reader::source::BlockFile::Index).unwrap_err().to_string(), refused);
     }
 }

@@ -3,16 +3,23 @@
 //! A *slice* is a run of consecutive series of a unit, the grain of parallel work. Where slices are cut depends on
 //! the blocks alone, never on threads or memory.
 
+use std::collections::BTreeMap;
+
 use tsdb_reader::index::ChunkMeta;
+use tsdb_reader::samples::{FloatColumns, HistogramColumns};
 
 use crate::blocks::{OpenBlock, SliceBlocks};
-use crate::finding::Findings;
+use crate::downsample::{
+    AggregateColumns, Aggregates, DownsampleOptions, Folded, HistogramFold, Treatment, fold,
+};
+use crate::finding::{Finding, Findings, Severity};
 use crate::identities::SeriesIdentity;
-use crate::merge::{Merger, Wanted};
-use crate::rows::{SampleRows, SeriesRows, histograms_weight};
+use crate::merge::{self, Appended, Became, Consumer, Merger, Take, Wanted};
+use crate::resolution::Resolution;
+use crate::rows::{SampleRows, SeriesExtent, SeriesRows, Windows, histograms_weight};
 use crate::series::{Member, MergedSeries, SeriesError, SeriesMerge};
 use crate::sink::{EncodedRows, Encoder, Format, SinkError};
-use crate::tally::Tally;
+use crate::tally::{RuleTally, Tally};
 
 /// Series of a slice at most: their labels are held while it is encoded.
 const SERIES_PER_SLICE: usize = 1 << 16;
@@ -22,9 +29,12 @@ const SERIES_PER_SLICE: usize = 1 << 16;
 pub struct Slice {
     /// Position in its unit.
     pub index: usize,
-    /// Series in output order.
-    pub series: Vec<MergedSeries>,
+    /// Series in output order, and what becomes of each.
+    pub series: Vec<(MergedSeries, Treatment)>,
 }
+
+/// Samples that weigh as much as a row where they become windows: 5 minutes of a scrape every 15 seconds are 20.
+const SAMPLES_PER_WINDOW: u64 = 16;
 
 /// Bytes of chunks that weigh as much as a row: floats take less, but for random ones.
 const CHUNK_BYTES_PER_ROW: u64 = 4;
@@ -54,6 +64,7 @@ pub fn next_slice<K>(
     merge: &mut SeriesMerge<'_, K>,
     blocks: SliceBlocks<'_>,
     rows: u64,
+    treatment: impl Fn(&MergedSeries) -> Treatment,
 ) -> Result<Option<Slice>, SeriesError>
 where
     K: FnMut(&OpenBlock, &ChunkMeta) -> bool,
@@ -61,8 +72,10 @@ where
     let (mut series, mut expected) = (Vec::new(), 0);
     while expected < rows && series.len() < SERIES_PER_SLICE {
         let Some(next) = merge.next()? else { break };
-        expected += next.members.iter().map(|member| weight(member, blocks)).sum::<u64>();
-        series.push(next);
+        let treatment = treatment(&next);
+        let weight = next.members.iter().map(|member| weight(member, blocks)).sum::<u64>();
+        expected += if treatment.is_windows() { weight.div_ceil(SAMPLES_PER_WINDOW) } else { weight };
+        series.push((next, treatment));
     }
     Ok((!series.is_empty()).then_some(Slice { index, series }))
 }
@@ -70,13 +83,11 @@ where
 /// What a series of one block weighs, in rows.
 fn weight(member: &Member, blocks: SliceBlocks<'_>) -> u64 {
     let Some(block) = blocks.get(member.block) else { return member.chunks.len() as u64 };
-    let rows = member.chunks.len() as u64 * block.samples_per_chunk();
-    let stats = &block.block.meta().stats;
-    // Before Prometheus 3.6 the kinds were not told apart.
-    if stats.num_histogram_samples == 0 && stats.num_float_samples == stats.num_samples {
-        return rows;
+    let rows = member.chunks.len() as u64 * blocks.samples_per_chunk(member.block);
+    match block.may_have_histograms() {
+        true => rows.max(chunk_bytes(&member.chunks) / CHUNK_BYTES_PER_ROW),
+        false => rows,
     }
-    rows.max(chunk_bytes(&member.chunks) / CHUNK_BYTES_PER_ROW)
 }
 
 /// Size of the chunks, by where they begin; the last one of a segment is taken to be like the others.
@@ -93,76 +104,289 @@ fn chunk_bytes(chunks: &[ChunkMeta]) -> u64 {
     bytes + mean.saturating_mul(chunks.len() as u64 - known)
 }
 
-/// A slice, encoded.
+/// What is known of a slice when all of its rows are handed over.
 #[derive(Debug, Default)]
-pub struct EncodedSlice {
-    /// Rows of all tables, in order.
-    pub encoded: Vec<EncodedRows>,
+pub struct SliceOutcome {
     /// What became of its samples.
     pub tally: Tally,
     /// What could not be read.
     pub findings: Findings,
     /// Of each series with rows.
     pub identities: Vec<SeriesIdentity>,
+    /// What rules did, by their number.
+    pub rules: BTreeMap<usize, RuleTally>,
 }
 
-/// Merges and encodes a slice.
-pub fn encode_slice(
-    slice: Slice,
+/// Merges and encodes a slice; its rows of all tables go to `hand_over`, in order.
+pub fn encode_slice<E: From<SinkError>>(
+    slice: &Slice,
     blocks: SliceBlocks<'_>,
     wanted: Wanted,
     encoder: &Encoder,
     rows: &mut SampleRows,
-) -> Result<EncodedSlice, SinkError> {
-    let mut merger = Merger::new(blocks, wanted);
-    let mut done = EncodedSlice::default();
-    let mut merged_series = 0;
-    // Chunks may hold more than the average: then the slice is encoded in parts.
-    let rows_per_part = 2 * rows_per_slice(encoder.options().format);
-    let buckets_per_part = buckets_per_part(encoder.options().format);
+    hand_over: impl FnMut(EncodedRows) -> Result<(), E>,
+) -> Result<SliceOutcome, E> {
     rows.clear();
-    for series in slice.series {
-        let before = merger.unrolled();
-        let appended = merger.append(&series.members, &mut rows.columns);
-        if series.labels.metric().is_none() {
-            merger.lose_unrolled(merger.unrolled() - before);
-        }
-        if appended.rows() == 0 {
-            continue;
-        }
-        merged_series += series.merged;
-        let identity = SeriesIdentity::new(&series.labels, appended.rows());
-        done.identities.push(identity);
-        rows.series.push(SeriesRows {
-            labels: series.labels,
-            series_id: identity.series_id,
-            end: rows.columns.len(),
-            histograms: appended.histograms,
-        });
-        // Where histograms are cut depends on what they hold alone, be it in the middle of a series.
-        loop {
-            let more = merger.append_histograms(&mut rows.histograms, buckets_per_part);
-            if let Some(series) = rows.series.last_mut() {
-                series.histograms.end = rows.histograms.len();
+    let format = encoder.options().format;
+    let portion_buckets = buckets_per_part(format);
+    let mut merger = Merger::new(blocks, wanted);
+    let mut tables = Tables {
+        encoder,
+        // Chunks may hold more than the average: then the slice is encoded in parts.
+        rows_per_part: 2 * rows_per_slice(format),
+        portion_buckets,
+        start_ms: wanted.bounds.min_ms,
+        treatment: Treatment::RAW,
+        floats: FloatColumns::default(),
+        histograms: HistogramColumns::default(),
+        aggregates: Aggregates::default(),
+        fold: HistogramFold::new(wanted.bounds.min_ms, wanted.lookback_ms),
+        folded: Folded::default(),
+        rows,
+        outcome: SliceOutcome::default(),
+        hand_over,
+    };
+    // Series that were counted again with each of their resolutions.
+    let mut twice = 0;
+    for (series, treatment) in &slice.series {
+        let before = merger.counted();
+        if treatment.is_as_is {
+            for (series, treatment) in as_they_are(series, *treatment, blocks) {
+                tables.treatment = treatment;
+                merger.feed(&series, tables.take(&series, blocks), portion_buckets, &mut tables)?;
+                tables.list_once();
             }
-            if histograms_weight(&rows.histograms) >= buckets_per_part {
-                done.encoded.push(encoder.encode_histograms(rows)?);
-                rows.clear_histograms();
-            }
-            if !more {
-                break;
-            }
+            twice += (merger.counted().series - before.series).saturating_sub(1);
+        } else {
+            tables.treatment = *treatment;
+            merger.feed(series, tables.take(series, blocks), portion_buckets, &mut tables)?;
         }
-        if rows.len() as u64 >= rows_per_part {
-            done.encoded.push(encoder.encode(rows)?);
-            rows.clear();
+        tables.encode_full()?;
+        if let Some(rule) = treatment.rule {
+            let done = merger.counted();
+            tables.outcome.rules.entry(rule).or_default().add(RuleTally {
+                series: 1,
+                samples: done.samples - before.samples,
+                rows: done.rows - before.rows,
+            });
         }
     }
-    if !rows.is_empty() {
-        done.encoded.push(encoder.encode(rows)?);
-        rows.clear();
+    tables.encode_rows()?;
+    let Tables { mut outcome, .. } = tables;
+    let (tally, findings) = merger.finish();
+    outcome.tally.add(&tally);
+    outcome.tally.series -= twice;
+    outcome.findings.append(findings);
+    Ok(outcome)
+}
+
+/// A series for each resolution that its blocks have: raw, and those that are kept.
+fn as_they_are(
+    series: &MergedSeries,
+    treatment: Treatment,
+    blocks: SliceBlocks<'_>,
+) -> Vec<(MergedSeries, Treatment)> {
+    let kept: Vec<Resolution> = DownsampleOptions::as_is().kept().collect();
+    let mut parts: BTreeMap<Resolution, Vec<Member>> = BTreeMap::new();
+    for member in &series.members {
+        let of_block = blocks.get(member.block).and_then(|block| Resolution::windows(block.resolution_ms()));
+        let resolution = of_block.filter(|of_block| kept.contains(of_block)).unwrap_or(Resolution::RAW);
+        parts.entry(resolution).or_default().push(member.clone());
     }
-    (done.tally, done.findings) = merger.finish();
-    done.tally.merged_series = merged_series;
-    Ok(done)
+    let mut merged = series.merged;
+    let part = |(resolution, members)| {
+        let treatment = Treatment { resolution: Some(resolution), ..treatment };
+        (
+            MergedSeries { labels: series.labels.clone(), members, merged: std::mem::take(&mut merged) },
+            treatment,
+        )
+    };
+    parts.into_iter().map(part).collect()
+}
+
+/// Rows of a slice on their way to the encoder.
+struct Tables<'t, H> {
+    encoder: &'t Encoder,
+    rows_per_part: u64,
+    portion_buckets: usize,
+    /// Where the unit begins.
+    start_ms: i64,
+    /// What becomes of the series at hand.
+    treatment: Treatment,
+    /// Its floats and histograms, where they become windows.
+    floats: FloatColumns,
+    histograms: HistogramColumns,
+    /// Its windows from downsampled blocks.
+    aggregates: Aggregates,
+    fold: HistogramFold,
+    folded: Folded,
+    rows: &'t mut SampleRows,
+    outcome: SliceOutcome,
+    hand_over: H,
+}
+
+impl<E: From<SinkError>, H: FnMut(EncodedRows) -> Result<(), E>> Tables<'_, H> {
+    /// What is read of a series. Whether it has histograms that count is known only when they are decoded.
+    fn take(&self, series: &MergedSeries, blocks: SliceBlocks<'_>) -> Take {
+        let may_have_histograms = || {
+            let blocks = series.members.iter().filter_map(|member| blocks.get(member.block));
+            blocks.into_iter().any(OpenBlock::may_have_histograms)
+        };
+        match self.treatment {
+            Treatment { resolution: None, .. } => Take::Nothing,
+            Treatment { resolution: Some(resolution), steps, .. } if !resolution.is_raw() => {
+                Take::Windows { resolution, context: steps.is_some() || may_have_histograms() }
+            }
+            _ => Take::Samples,
+        }
+    }
+
+    fn encode_rows(&mut self) -> Result<(), E> {
+        if !self.rows.is_empty() {
+            (self.hand_over)(self.encoder.encode(self.rows)?)?;
+            self.rows.clear();
+        }
+        Ok(())
+    }
+
+    /// Encodes the rows when they are many.
+    fn encode_full(&mut self) -> Result<(), E> {
+        if self.rows.float_rows() as u64 >= self.rows_per_part { self.encode_rows() } else { Ok(()) }
+    }
+
+    /// Where the last series stands there with other resolutions, the first of them tells of all.
+    fn list_once(&mut self) {
+        let Some((last, before)) = self.rows.series.split_last_mut() else { return };
+        let of_same = before.iter_mut().rev().take_while(|series| series.series_id == last.series_id);
+        let Some(first) = of_same.last() else { return };
+        let extent = std::mem::take(&mut last.extent);
+        first.extent = first.extent.with(extent);
+        first.is_counter |= last.is_counter;
+    }
+
+    /// Notes where the histograms of the series at hand end.
+    fn place_histograms(&mut self) {
+        let Some(row) = self.rows.series.last_mut() else { return };
+        let windows = self.rows.windows.get(&row.resolution);
+        row.histograms_end = windows.map_or(self.rows.histograms.len(), |windows| windows.histograms.len());
+    }
+
+    /// Ends the windows of the series at hand, if it has windows.
+    fn end_windows(&mut self) -> Option<merge::Windows> {
+        let resolution = self.treatment.resolution.filter(|_| self.treatment.is_windows())?;
+        let windows = self.rows.windows.entry(resolution).or_default();
+        let (floats, histograms) = (self.folded, self.fold.end(windows));
+        self.place_histograms();
+        if let Some(row) = self.rows.series.last_mut() {
+            row.extent = row.extent.with(histograms.extent);
+            if let Some(error) = histograms.error {
+                let message = format!("{} histograms are in no window: {error}", histograms.lost);
+                let place = row.labels.to_string();
+                self.outcome.findings.push(Finding::new(
+                    Severity::Note,
+                    "histograms-not-added",
+                    place,
+                    message,
+                ));
+            }
+        }
+        // Stale markers alone are no rows.
+        self.rows.series.pop_if(|row| row.extent.samples == 0);
+        Some(merge::Windows {
+            rows: floats.rows + histograms.rows,
+            histograms: histograms.rows,
+            left_out: floats.left_out + histograms.left_out,
+            lost: histograms.lost,
+            context: floats.context + histograms.context,
+        })
+    }
+
+    /// The windows of the resolution at hand.
+    fn windows(&mut self) -> Option<(Resolution, &mut Windows)> {
+        let resolution = self.treatment.resolution.filter(|_| self.treatment.is_windows())?;
+        Some((resolution, self.rows.windows.entry(resolution).or_default()))
+    }
+}
+
+impl<E: From<SinkError>, H: FnMut(EncodedRows) -> Result<(), E>> Consumer for Tables<'_, H> {
+    type Error = E;
+
+    fn floats(&mut self) -> &mut FloatColumns {
+        if self.treatment.is_windows() { &mut self.floats } else { &mut self.rows.columns }
+    }
+
+    fn histograms(&mut self) -> &mut HistogramColumns {
+        if self.treatment.is_windows() { &mut self.histograms } else { &mut self.rows.histograms }
+    }
+
+    fn aggregates(&mut self, aggregates: &mut Aggregates) {
+        std::mem::swap(&mut self.aggregates, aggregates);
+    }
+
+    fn begin(&mut self, series: &MergedSeries, appended: Appended) -> Result<(), E> {
+        self.outcome.tally.merged_series += series.merged;
+        let identity = SeriesIdentity::new(&series.labels, appended.samples());
+        match self.outcome.identities.last_mut() {
+            Some(last) if (last.series_id, last.check) == (identity.series_id, identity.check) => {
+                last.samples = last.samples.saturating_add(identity.samples);
+            }
+            _ => self.outcome.identities.push(identity),
+        }
+        let mut row = SeriesRows::new(series.labels.clone(), identity.series_id, SeriesExtent::NONE);
+        let Treatment { steps, aggregates: kept, .. } = self.treatment;
+        let (start_ms, floats) = (self.start_ms, std::mem::take(&mut self.floats));
+        let mut aggregates = std::mem::take(&mut self.aggregates);
+        if let Some((resolution, windows)) = self.windows() {
+            let start = windows.floats.len();
+            if steps.is_none() {
+                aggregates.windows.increases.fill(AggregateColumns::NULL);
+            }
+            let known = &aggregates.known;
+            let mut folded = fold(&floats, known, start_ms, resolution, steps, &mut windows.floats);
+            windows.floats.add_from(start, &aggregates.windows);
+            windows.floats.keep_only(kept, start);
+            folded.rows = (windows.floats.len() - start) as u64;
+            folded.context += u64::from(steps.is_some() && aggregates.has_predecessor);
+            row.resolution = resolution;
+            row.end = windows.floats.len();
+            row.histograms_end = windows.histograms.len();
+            row.is_counter = steps.is_some() && folded.rows > 0;
+            row.extent = folded.extent().with(aggregates.extent);
+            self.folded = folded;
+            self.fold.begin(resolution, std::mem::take(&mut aggregates.histograms));
+        } else {
+            let columns = &self.rows.columns;
+            let times_ms = columns.times_ms.get(columns.len() - appended.samples..).unwrap_or_default();
+            row.extent = appended.histograms.with(SeriesExtent::of(times_ms));
+            row.histograms_end = self.rows.histograms.len();
+            row.end = columns.len();
+        }
+        aggregates.clear();
+        (self.floats, self.aggregates) = (floats, aggregates);
+        self.floats.clear();
+        self.rows.series.push(row);
+        Ok(())
+    }
+
+    /// Where histograms are cut depends on what they hold alone, be it in the middle of a series.
+    fn portion(&mut self, _more: bool) -> Result<(), E> {
+        let weight = match self.treatment.resolution.and_then(|at| self.rows.windows.get_mut(&at)) {
+            Some(windows) if self.treatment.is_windows() => {
+                self.fold.push(&self.histograms, windows);
+                self.histograms.clear();
+                histograms_weight(&windows.histograms)
+            }
+            _ => histograms_weight(&self.rows.histograms),
+        };
+        self.place_histograms();
+        if weight >= self.portion_buckets {
+            (self.hand_over)(self.encoder.encode_histograms(self.rows)?)?;
+            self.rows.clear_histograms();
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<Became, E> {
+        Ok(self.end_windows().map_or(Became::Rows, Became::Windows))
+    }
 }

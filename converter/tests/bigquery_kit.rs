@@ -28,7 +28,7 @@ fn every_kind() -> Vec<Published> {
                 for partition_by in
                     [PartitionBy::Day, PartitionBy::Hour, PartitionBy::Month, PartitionBy::None]
                 {
-                    let mut published = Published::new(output.clone(), partition_by);
+                    let mut published = Published::new(output.clone(), partition_by).with_tiers();
                     published.add(DAY_0_MS, 2);
                     if partition_by != PartitionBy::None {
                         published.add(DAY_0_MS + 40 * DAY_MS + 5 * HOUR_MS, 1);
@@ -83,7 +83,7 @@ fn check_fields(fields: &Value, depth: usize) {
 fn schema_files_keep_the_rules_of_bigquery() {
     for published in every_kind() {
         let kit = published.kit();
-        for table in Table::ALL {
+        for &table in &published.tables {
             let schema: Value = serde_json::from_str(&text(&kit, &format!("{table}.schema.json"))).unwrap();
             check_fields(&schema, 1);
             let kind_of = |column: &str| {
@@ -116,6 +116,19 @@ fn sql_is_as_expected_for_a_star_by_day_and_a_flat_table_by_hour() {
     let flat = Published::new(output, PartitionBy::Hour).kit();
     compare("flat_tables_by_hour", &text(&flat, "tables.sql"));
     compare("flat_views_by_hour", &text(&flat, "views.sql"));
+}
+
+#[test]
+fn windows_have_a_view_of_averages_and_rates_with_the_labels_of_their_table() {
+    let label_columns = vec!["job".to_owned()];
+    let output = OutputOptions { label_columns, layout: Layout::Flat, ..OutputOptions::default() };
+    let kit = Published::new(output, PartitionBy::Day).with_tiers().kit();
+    let (tables, views) = (text(&kit, "tables.sql"), text(&kit, "views.sql"));
+    assert!(tables.contains("description = \"One row per series and window of 1h with histograms.\""));
+    let (_, rates) = views.split_once("-- samples_5m as averages").unwrap();
+    let (rates, other) = rates.split_once("-- samples_1h as averages").unwrap();
+    assert!(!other.contains(" as averages"), "{other}");
+    compare("flat_rates", rates);
 }
 
 #[test]

@@ -292,6 +292,109 @@ fn partitions_that_dest_no_longer_has_are_named_and_removed_on_request() {
     assert!(again.calls.iter().all(|call| call.contains(" show ")), "{:?}", again.calls);
 }
 
+/// Four days of raw samples that are loaded; then the first two have windows of an hour and of 5 minutes instead.
+fn after_a_change_of_tiers() -> (Project, Published) {
+    let mut published = Published::days(4, 2).with_tiers();
+    let project = Project::new(&published);
+    assert_eq!(project.load(&["ds", STAGING]).code, 0);
+    published.change_tier("2026-11-18", "samples_1h");
+    published.change_tier("2026-11-19", "samples_5m");
+    project.publish(&published);
+    (project, published)
+}
+
+fn removals(run: &support::Run) -> Vec<&str> {
+    run.calls.iter().filter_map(|call| call.split_once(" rm -f -t ")).map(|(_, table)| table).collect()
+}
+
+#[test]
+fn partition_that_changes_its_tier_is_removed_from_the_old_table_after_it_is_loaded_into_the_new_one() {
+    let (project, mut published) = after_a_change_of_tiers();
+    compare(
+        "load_dry_run_tiers",
+        &project.load(&["--dry-run", "ds", STAGING]).transcript("load.sh --dry-run"),
+    );
+    let run = project.load(&["ds", STAGING]);
+    compare(
+        "load_tiers",
+        &run.transcript("load.sh ds gs://bucket/staging   # two partitions have changed tier"),
+    );
+    project.assert_loaded("ds", &published);
+    let again = project.load(&["ds", STAGING]);
+    assert!(again.calls.iter().all(|call| call.contains(" show ")), "{:?}", again.calls);
+    // On to the next tier, and back.
+    for (table, from) in [("samples_1h", "samples_5m"), ("samples", "samples_1h")] {
+        published.change_tier("2026-11-19", table);
+        project.publish(&published);
+        let run = project.load(&["ds", STAGING]);
+        assert_eq!((run.code, removals(&run)), (0, vec![format!(r"ds.{from}\$20261119").as_str()]));
+        // The names of files are the same in all tables, and a change back is one of files too.
+        project.assert_loaded("ds", &published);
+    }
+}
+
+#[test]
+fn partition_that_changes_its_tier_stays_until_a_load_that_fails_or_is_put_off_has_succeeded() {
+    let (project, published) = after_a_change_of_tiers();
+    project.next(&["ok", "ok", "fail"]);
+    let failed = project.load(&["ds", STAGING]);
+    assert_eq!((failed.code, removals(&failed)), (1, Vec::new()));
+    assert_eq!(project.holds("ds.samples").len(), 8);
+    let part = project.load(&["--max-jobs=1", "ds", STAGING]);
+    assert_eq!((part.code, removals(&part).len()), (0, 2), "{}", part.stderr);
+    project.assert_loaded("ds", &published);
+
+    let (project, mut published) = after_a_change_of_tiers();
+    published.change_tier("2026-11-20", "samples_5m");
+    project.load(&["ds", STAGING]);
+    for partition in ["2026-11-18", "2026-11-19", "2026-11-20"] {
+        published.change_tier(partition, "samples_1h");
+    }
+    project.publish(&published);
+    for left in [true, false] {
+        let part = project.load(&["--max-jobs=1", "ds", STAGING]);
+        assert_eq!((part.code, removals(&part).len()), (0, 1), "{}", part.stderr);
+        assert_eq!(part.stderr.contains("is kept until that is loaded"), left, "{}", part.stderr);
+    }
+    project.assert_loaded("ds", &published);
+}
+
+#[test]
+fn run_that_is_killed_before_a_partition_is_removed_leaves_that_to_the_next() {
+    let (project, published) = after_a_change_of_tiers();
+    // series of both days, then samples_5m, then samples_1h.
+    project.next(&["ok", "ok", "ok", "killed"]);
+    assert_eq!(project.load(&["ds", STAGING]).code, -9);
+    assert_eq!(project.holds("ds.samples").len(), 8);
+    let run = project.load(&["ds", STAGING]);
+    assert_eq!((run.code, run.loads().len(), removals(&run).len()), (0, 0, 2), "{}", run.stderr);
+    project.assert_loaded("ds", &published);
+    // Killed between the removal and its record, it removes once more.
+    let state = project.loaded_tsv();
+    let without: String = state
+        .lines()
+        .filter(|line| !line.ends_with("removed"))
+        .fold(String::new(), |all, line| all + line + "\n");
+    fs::write(project.kit_folder().join("loaded.tsv"), without).unwrap();
+    let run = project.load(&["ds", STAGING]);
+    assert_eq!((run.code, run.loads().len(), removals(&run).len()), (0, 0, 2));
+    project.assert_loaded("ds", &published);
+}
+
+#[test]
+fn partition_of_histograms_is_no_resolution_of_samples() {
+    let mut published = Published::days(2, 1).with_tiers();
+    let project = Project::new(&published);
+    project.load(&["ds", STAGING]);
+    published.change_tier("2026-11-18", "histograms_5m");
+    project.publish(&published);
+    let run = project.load(&["ds", STAGING]);
+    assert_eq!((run.code, removals(&run)), (0, Vec::new()));
+    assert!(run.stderr.contains("of ds.samples, which DEST no longer has, is kept; --prune removes it"));
+    assert_eq!(removals(&project.load(&["--prune", "ds", STAGING])), [r"ds.samples\$20261118"]);
+    project.assert_loaded("ds", &published);
+}
+
 #[test]
 fn dry_run_prints_the_commands_and_runs_none() {
     let published = Published::days(2, 1);

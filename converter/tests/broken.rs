@@ -15,6 +15,7 @@ use common::{
 };
 use serde_json::Value;
 use tsdb_converter::convert::RunOptions;
+use tsdb_converter::dump::{DumpFormat, DumpOptions, dump};
 use tsdb_converter::finding::Severity;
 use tsdb_converter::identities::series_id;
 use tsdb_converter::options::ConvertOptions;
@@ -95,6 +96,7 @@ const CASES: &[Case] = &[
     sound("chunk_shared"),
     sound("chunk_times_wrong"),
     sound("chunk_unreferenced").noting("meta-count"),
+    sound("chunk_unreferenced_cut").noting("meta-count"),
     sound("chunk_unreferenced_damaged").noting("meta-count"),
     // Not written: the reference takes 4 bytes of a value for the value.
     damaged("chunk_xor_cut_12", &["chunk-truncated"]).without(1),
@@ -106,19 +108,24 @@ const CASES: &[Case] = &[
     sound("chunks_out_of_order"),
     sound("chunks_overlapping"),
     sound("chunks_overlapping_conflict"),
+    damaged("damaged_throughout", &["unreadable-block"]),
     sound("folder_foreign_name"),
     sound("folder_renamed"),
     sound("foreign_files"),
     damaged("half_copied", &["partial-block"]),
     damaged("index_empty", &["unreadable-block"]),
     damaged("index_four_bytes", &["unreadable-block"]),
+    sound("index_gap"),
     damaged("index_magic", &["unreadable-block"]),
+    damaged("index_magic_and_symbols", &["unreadable-block"]),
     damaged("index_missing", &["unreadable-block"]),
+    sound("index_padding"),
     damaged("index_postings_crc", &["unreadable-block"]),
     damaged("index_series_crc", &["unreadable-series"]),
     damaged("index_symbols_crc", &["unreadable-block"]),
     damaged("index_table_crc", &["unreadable-block"]),
     damaged("index_toc_crc", &["unreadable-block"]),
+    damaged("index_toc_lost", &["unreadable-block"]),
     damaged("index_truncated", &["unreadable-block"]),
     sound("index_v1_aligned"),
     sound("index_v1_in_meta_2"),
@@ -126,6 +133,16 @@ const CASES: &[Case] = &[
     sound("index_v2_marked_1_alone"),
     damaged("index_version_0", &["unreadable-block"]),
     damaged("index_version_4", &["unreadable-block"]),
+    sound("label_index_crc"),
+    sound("label_index_missing"),
+    sound("label_index_out_of_order"),
+    sound("label_index_two_names"),
+    sound("label_index_unknown_symbol"),
+    sound("label_index_v1_crc"),
+    sound("label_index_wrong_value"),
+    sound("label_table_crc"),
+    sound("label_table_two_keys"),
+    sound("label_table_wrong_offset"),
     // Not written: the reference knows no marks.
     sound("marked_long_ago").without(360),
     damaged("meta_bad_ulid", &["unreadable-block"]),
@@ -139,12 +156,15 @@ const CASES: &[Case] = &[
     damaged("meta_truncated", &["unreadable-block"]),
     damaged("meta_version_9", &["unreadable-block"]),
     sound("meta_wrong_counts").noting("meta-count"),
-    // Written: all series are read, not those that the list names.
-    sound("postings_all_incomplete").beyond(120),
+    // Written: all series that any list names are read.
+    damaged("postings_all_incomplete", &["postings-wrong"]).beyond(120),
     damaged("postings_count_huge", &["unreadable-block"]),
     // Not written: the whole block is left out when the list of all series or the table of lists is broken.
     damaged("postings_duplicate", &["unreadable-block"]).without(240),
     sound("postings_missing_series"),
+    damaged("postings_name_double", &["postings-wrong"]),
+    damaged("postings_name_missing", &["postings-wrong"]),
+    damaged("postings_name_wrong", &["postings-wrong"]),
     damaged("postings_out_of_order", &["unreadable-block"]).without(360),
     sound("postings_unknown_series"),
     sound("postings_wrong_series"),
@@ -154,6 +174,7 @@ const CASES: &[Case] = &[
     damaged("segment_magic", &["chunk-invalid"]),
     // Not written: the reference reads other series from the wrong file.
     damaged("segment_missing", &["missing-segment"]).without(60),
+    damaged("segment_missing_damaged", &["missing-segment"]).without(60),
     damaged("segment_missing_last", &["missing-segment"]),
     sound("segment_padding"),
     damaged("segment_short_head", &["chunk-truncated"]),
@@ -164,7 +185,7 @@ const CASES: &[Case] = &[
     sound("segment_zero_tail"),
     sound("series_empty_label"),
     damaged("series_label_count_huge", &["unreadable-series"]),
-    sound("series_label_twice"),
+    damaged("series_label_twice", &["postings-wrong"]),
     sound("series_labels_unsorted"),
     damaged("series_length_huge", &["unreadable-series"]),
     sound("series_out_of_order"),
@@ -182,6 +203,7 @@ const CASES: &[Case] = &[
     sound("table_wrong_pair"),
     sound("tmp_folders"),
     damaged("toc_postings_table_wrong", &["unreadable-block"]),
+    sound("toc_postings_wrong"),
     damaged("toc_series_past_end", &["unreadable-block"]).without(360),
     damaged("toc_symbols_zero", &["unreadable-block"]),
     damaged("tombstones_crc", &["unreadable-block"]),
@@ -303,6 +325,36 @@ fn check(case: &Case) {
     assert_eq!(found.len() as u64, report.samples.written, "{name}");
     assert_eq!(found.difference(&reference).count(), case.extra, "{name}: {report:#?}");
     assert_eq!(reference.difference(&found).count(), case.missing, "{name}: {report:#?}");
+}
+
+#[test]
+fn wrong_lists_lose_double_and_move_nothing_however_many_shards_there_are() {
+    for case in CASES.iter().filter(|case| case.name.starts_with("postings_")) {
+        let Case { name, .. } = case;
+        let whole = scratch();
+        let report = convert_to(&broken_folder(name), whole.path(), &ConvertOptions::default(), 1).unwrap();
+        let samples = flat(&samples_in(whole.path()));
+        assert_eq!(samples.len() as u64, report.samples.written, "{name}");
+
+        let sharded = scratch();
+        let options = ConvertOptions { shards: Some(3), ..ConvertOptions::default() };
+        convert_to(&broken_folder(name), sharded.path(), &options, 1).unwrap();
+        assert_eq!(flat(&samples_in(sharded.path())), samples, "{name}");
+
+        let options = DumpOptions {
+            sources: vec![broken_folder(name)],
+            format: DumpFormat::Prom,
+            selectors: Vec::new(),
+            min_time_ms: None,
+            max_time_ms: None,
+            temp_dir: sharded.path().to_owned(),
+            memory_limit: 64 << 20,
+            include_head: false,
+        };
+        let mut text = Vec::new();
+        dump(&options, &mut text).unwrap();
+        assert_eq!(text.iter().filter(|&&byte| byte == b'\n').count(), samples.len(), "{name}");
+    }
 }
 
 #[test]

@@ -7,23 +7,23 @@ mod common;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
+use common::written::{labels, push_float, push_histogram, write_block};
 use common::{
     Samples, convert_to, convert_with, data_files, fixtures, int, run_options, samples_in, scratch,
 };
 use serde_json::Value;
-use tsdb_converter::build::BlockBuilder;
+use tsdb_converter::distribute::dry_run;
+use tsdb_converter::estimate::estimate;
 use tsdb_converter::identities::series_id;
 use tsdb_converter::options::{ConvertOptions, Histograms, StaleMarkers};
 use tsdb_converter::report::Report;
 use tsdb_converter::time::PartitionBy;
+use tsdb_reader::Labels;
 use tsdb_reader::samples::{
-    CounterResetHint, FloatSample, HistogramKind, HistogramLayout, HistogramRow, STALE_NAN_BITS, Span,
+    CounterResetHint, HistogramKind, HistogramLayout, HistogramRow, STALE_NAN_BITS, Span,
 };
-use tsdb_reader::source::{BlockFile, Source};
-use tsdb_reader::{Labels, Ulid};
 
 fn with(histograms: Histograms) -> ConvertOptions {
     ConvertOptions { histograms, ..ConvertOptions::default() }
@@ -157,6 +157,54 @@ fn a_stored_sample_goes_before_a_derived_one_of_the_same_series_and_time() {
 }
 
 #[test]
+fn a_histogram_that_is_no_row_leaves_its_place_to_a_derived_sample() {
+    let source = scratch();
+    write_block(source.path(), 1, |builder| {
+        for metric in ["m", "m_sum"] {
+            let native = builder.add_series(labels(metric, &[]));
+            (0..4).for_each(|at| push_histogram(builder, native, at * 10, &[1, 1, 1]));
+        }
+    });
+    let sum = series_id(&labels("m_sum", &[]));
+    let (found, report) = converted(source.path(), &with(Histograms::Classic));
+    assert_eq!(found[&sum].len(), 4);
+    let samples = &report.samples;
+    assert_eq!((samples.unrolled, samples.duplicates, samples.duplicate_classic), (8, 0, 0));
+    assert_eq!(samples.written_classic, 2 * 4 * 6);
+    // As a row it keeps it.
+    let (_, report) = converted(source.path(), &with(Histograms::Both));
+    let samples = &report.samples;
+    assert_eq!((samples.written, samples.duplicate_classic), (8, 4));
+    assert_eq!(samples.written_classic, 2 * 4 * 6 - 4);
+}
+
+#[test]
+fn what_is_wrong_with_a_histogram_is_told_once() {
+    const SERIES: usize = 150;
+    let source = scratch();
+    write_block(source.path(), 1, |builder| {
+        for at in 0..SERIES {
+            let series = builder.add_series(labels("m", &[("instance", &at.to_string())]));
+            push_histogram(builder, series, 0, &[1, 1, 1]);
+        }
+    });
+    let folder = fs::read_dir(source.path()).unwrap().next().unwrap().unwrap().path();
+    let segment = folder.join("chunks/000001");
+    let mut bytes = fs::read(&segment).unwrap();
+    // All chunks are equal: their last bytes are of the checksum.
+    let entry = (bytes.len() - 8) / SERIES;
+    bytes[8..].chunks_mut(entry).for_each(|chunk| *chunk.last_mut().unwrap() ^= 1);
+    fs::write(&segment, bytes).unwrap();
+    for asked in [Histograms::Nested, Histograms::Classic, Histograms::Both] {
+        let (_, report) = converted(source.path(), &with(asked));
+        assert_eq!(report.samples.unreadable_chunks, SERIES as u64);
+        let told = report.findings.list.len() as u64 + report.findings.more;
+        // And that meta.json counts others.
+        assert_eq!(told, SERIES as u64 + 1, "{asked:?}");
+    }
+}
+
+#[test]
 fn dropped_stale_markers_leave_no_derived_ones() {
     let options = ConvertOptions { stale_markers: StaleMarkers::Drop, ..with(Histograms::Both) };
     let (found, report) = converted(&block("histogram_stale_markers"), &options);
@@ -200,6 +248,156 @@ fn labels_pipeline_comes_first_and_le_is_added_last() {
 }
 
 #[test]
+fn an_own_label_le_gives_way_to_the_bound_in_buckets_and_stays_elsewhere() {
+    let source = scratch();
+    write_block(source.path(), 1, |builder| {
+        let series = builder.add_series(labels("m", &[("le", "x"), ("zone", "z")]));
+        push_histogram(builder, series, 0, &[1, 0, 0]);
+    });
+    let (found, _) = converted(source.path(), &with(Histograms::Classic));
+    let expected = [
+        labels("m_bucket", &[("le", "+Inf"), ("zone", "z")]),
+        labels("m_bucket", &[("le", "1.0"), ("zone", "z")]),
+        labels("m_count", &[("le", "x"), ("zone", "z")]),
+        labels("m_sum", &[("le", "x"), ("zone", "z")]),
+    ];
+    let mut expected: Vec<_> = expected.iter().map(series_id).collect();
+    expected.sort_unstable();
+    assert_eq!(found.into_keys().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn histograms_that_differ_in_le_alone_are_refused_unless_they_may_merge() {
+    for others in [&[][..], &[("le", "y")]] {
+        let source = scratch();
+        write_block(source.path(), 1, |builder| {
+            for (labels, buckets) in
+                [(labels("m", others), [3, 1, 1]), (labels("m", &[("le", "x")]), [1, 1, 9])]
+            {
+                let series = builder.add_series(labels);
+                (0..300).for_each(|at| push_histogram(builder, series, at, &buckets));
+            }
+        });
+        let dest = scratch();
+        let refused = convert_to(source.path(), dest.path(), &with(Histograms::Classic), 1).unwrap_err();
+        let message = refused.to_string();
+        let first_words = "{__name__=\"m\", le=\"";
+        let shaped = "both become {__name__=\"m_bucket\", le=\"+Inf\"}";
+        assert!(message.starts_with(first_words) && message.contains(shaped), "{message}");
+        assert!(convert_to(source.path(), scratch().path(), &with(Histograms::Nested), 1).is_ok());
+        let options = ConvertOptions { allow_merge: true, ..with(Histograms::Both) };
+        let (found, report) = converted(source.path(), &options);
+        // Both have a sample at each time in each of four series of buckets; count and sum stay apart.
+        assert_eq!((report.samples.written, report.samples.duplicate_classic), (600, 4 * 300));
+        assert_eq!(report.samples.written_classic, 4 * 300 + 4 * 300);
+        let infinite = &found[&series_id(&labels("m_bucket", &[("le", "+Inf")]))];
+        assert_eq!(infinite.len(), 300);
+        assert!(infinite.iter().all(|&(_, bits, _)| bits == 5f64.to_bits()));
+    }
+}
+
+#[test]
+fn a_histogram_of_very_many_buckets_comes_out_whole() {
+    const BUCKETS: u32 = 70_000;
+    let source = scratch();
+    let layout = std::sync::Arc::new(HistogramLayout {
+        schema: 8,
+        positive_spans: vec![Span { offset: 0, length: BUCKETS }],
+        ..HistogramLayout::default()
+    });
+    let buckets = vec![1; BUCKETS as usize];
+    // Those of the second series are not in memory together.
+    let rows = [("m", 1), ("n", 16)];
+    write_block(source.path(), 1, |builder| {
+        for (metric, rows) in rows {
+            let series = builder.add_series(labels(metric, &[]));
+            for timestamp_ms in 0..rows {
+                let row = HistogramRow {
+                    timestamp_ms,
+                    start_timestamp_ms: 0,
+                    sum: 1.0,
+                    count: u64::from(BUCKETS),
+                    zero_count: 0,
+                    kind: HistogramKind::Integer,
+                    hint: CounterResetHint::Unknown,
+                    layout: &layout,
+                    buckets: &buckets,
+                };
+                builder.push_histogram(series, row).unwrap();
+            }
+        }
+    });
+    let (found, report) = converted(source.path(), &with(Histograms::Classic));
+    assert_eq!(report.samples.written_classic, (1 + 16) * (u64::from(BUCKETS) + 3));
+    assert_eq!(found.len(), 2 * (BUCKETS as usize + 3));
+    for (metric, rows) in rows {
+        let bucket = found.get(&series_id(&labels(&format!("{metric}_bucket"), &[("le", "+Inf")])));
+        let expected: Vec<_> = (0..rows).map(|at| (at, f64::from(BUCKETS).to_bits(), 0)).collect();
+        assert_eq!(bucket, Some(&expected));
+    }
+    let mut values: Vec<_> = found.values().map(|samples| f64::from_bits(samples[0].1)).collect();
+    values.sort_by(f64::total_cmp);
+    // Of each series: the sum, the buckets, and +Inf and the count once more.
+    let mut expected: Vec<_> = (1..=BUCKETS).chain([1, BUCKETS, BUCKETS]).map(f64::from).collect();
+    expected.extend_from_within(..);
+    expected.sort_by(f64::total_cmp);
+    assert!(values == expected);
+}
+
+#[test]
+fn classic_series_that_take_more_than_the_memory_for_them_come_out_the_same() {
+    let source = scratch();
+    write_block(source.path(), 1, |builder| {
+        for at in 0..1500 {
+            let series = builder.add_series(labels("m", &[("instance", &format!("{at:05}")), ("job", "a")]));
+            (0..130).for_each(|time_ms| push_histogram(builder, series, time_ms, &[1, 1, 1, 1, 1, 1, 1]));
+        }
+    });
+    let files = |threads, memory_limit| {
+        let dest = scratch();
+        let run = tsdb_converter::convert::RunOptions { memory_limit, ..run_options(threads) };
+        convert_with(source.path(), dest.path(), &with(Histograms::Both), &run).unwrap();
+        data_files(dest.path())
+    };
+    let expected = files(1, 4 << 30);
+    assert!(expected == files(2, 160 << 20) && expected == files(8, 160 << 20));
+}
+
+#[test]
+fn rows_of_histograms_are_estimated_as_they_will_be_written() {
+    let source = scratch();
+    write_block(source.path(), 1, |builder| {
+        for at in 0..30 {
+            let series = builder.add_series(labels("m", &[("job", &at.to_string())]));
+            // The first bucket is not populated: of eight bounds seven, +Inf, count and sum are written.
+            (0..130).for_each(|time_ms| push_histogram(builder, series, time_ms, &[0, 1, 1, 1, 1, 1, 1, 1]));
+            let series = builder.add_series(labels("up", &[("job", &at.to_string())]));
+            (0..500).for_each(|time_ms| push_float(builder, series, time_ms, 1.0));
+        }
+    });
+    let (floats, histograms) = (30 * 500, 30 * 130);
+    for (asked, nested, classic) in [
+        (Histograms::Nested, histograms, 0),
+        (Histograms::Classic, 0, 10 * histograms),
+        (Histograms::Both, histograms, 10 * histograms),
+    ] {
+        let options = with(asked);
+        let dry_run = dry_run(
+            &[source.path().to_owned()],
+            &run_options(1).read(),
+            &scratch().path().join("out"),
+            &options,
+        );
+        let estimate = estimate(&dry_run.unwrap(), &options);
+        let rows = (estimate.rows, estimate.histogram_rows, estimate.classic_rows);
+        assert_eq!(rows, (floats + nested + classic, nested, classic));
+        let (_, report) = converted(source.path(), &options);
+        let of_histograms = (report.samples.written_histograms, report.samples.written_classic);
+        assert_eq!(of_histograms, (nested, classic));
+    }
+}
+
+#[test]
 fn table_series_names_derived_series_in_order() {
     let dest = scratch();
     convert_to(&block("histograms"), dest.path(), &with(Histograms::Classic), 1).unwrap();
@@ -212,63 +410,6 @@ fn table_series_names_derived_series_in_order() {
     let mut counts = BTreeMap::new();
     metrics.iter().for_each(|metric| *counts.entry(metric.rsplit('_').next().unwrap()).or_insert(0) += 1);
     assert!(counts["bucket"] > counts["count"] && counts["count"] == counts["sum"], "{counts:?}");
-}
-
-fn labels(metric: &str, others: &[(&str, &str)]) -> Labels {
-    let mut labels: Labels = others.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
-    labels.push(b"__name__", metric.as_bytes());
-    labels.sort();
-    labels
-}
-
-/// Positive buckets (0.5,1], (1,2] and (2,4].
-fn push_histogram(
-    builder: &mut BlockBuilder,
-    series: tsdb_converter::build::SeriesId,
-    timestamp_ms: i64,
-    buckets: &[u64],
-) {
-    let layout = HistogramLayout {
-        positive_spans: vec![Span { offset: 0, length: u32::try_from(buckets.len()).unwrap() }],
-        ..HistogramLayout::default()
-    };
-    let count = buckets.iter().sum();
-    let row = HistogramRow {
-        timestamp_ms,
-        start_timestamp_ms: 0,
-        sum: count as f64,
-        count,
-        zero_count: 0,
-        kind: HistogramKind::Integer,
-        hint: CounterResetHint::Unknown,
-        layout: &Arc::new(layout),
-        buckets,
-    };
-    builder.push_histogram(series, row).unwrap();
-}
-
-fn push_float(
-    builder: &mut BlockBuilder,
-    series: tsdb_converter::build::SeriesId,
-    timestamp_ms: i64,
-    value: f64,
-) {
-    builder.push_float(series, FloatSample { timestamp_ms, start_timestamp_ms: 0, value }).unwrap();
-}
-
-/// Writes a block of what `fill` adds.
-fn write_block(folder: &Path, number: u8, fill: impl FnOnce(&mut BlockBuilder)) {
-    let mut builder = BlockBuilder::new(std::env::temp_dir(), 1 << 20);
-    fill(&mut builder);
-    let ulid = Ulid::from_bytes([number; 16]);
-    let built = builder.finish(|_| ulid).unwrap().unwrap();
-    let folder = folder.join(ulid.to_string());
-    fs::create_dir_all(folder.join("chunks")).unwrap();
-    for file in [BlockFile::Meta, BlockFile::Index, BlockFile::Tombstones, BlockFile::Segment(1)] {
-        let size = built.source.size(file).unwrap();
-        let bytes = built.source.read(file, std::slice::from_ref(&(0..size))).unwrap();
-        fs::write(folder.join(file.to_string()), &bytes[0]).unwrap();
-    }
 }
 
 #[test]

@@ -18,8 +18,9 @@ use common::{
 use tsdb_converter::convert::{ConvertError, RunOptions, convert, plan_units};
 use tsdb_converter::dest::{Dest, DestError};
 use tsdb_converter::discover::ReadOptions;
+use tsdb_converter::downsample::Policy;
 use tsdb_converter::merge::Wanted;
-use tsdb_converter::metadata::Metadata;
+use tsdb_converter::metadata::KnownMetadata;
 use tsdb_converter::options::{ConvertOptions, Histograms, StaleMarkers};
 use tsdb_converter::order::Order;
 use tsdb_converter::pipeline::{self, Progress, UnitOutput, Work};
@@ -206,7 +207,8 @@ fn a_file_system_that_takes_no_more_leaves_nothing_half_written() {
     let output = limited.output().unwrap();
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(7), "{told}");
-    assert!(told.contains("failed: cannot write") && told.contains(dest.path().to_str().unwrap()), "{told}");
+    assert!(told.contains(&format!("failed: {}", dest.path().display())), "{told}");
+    assert!(told.contains(" is larger than a file may be here: raise the limit (ulimit -f)"), "{told}");
     assert!(!dest.path().join("_promblock/manifest.json").exists());
     assert_eq!(temporary_files(dest.path()), Vec::<PathBuf>::new());
     for bytes in data_files(dest.path()).values() {
@@ -595,7 +597,8 @@ fn run_pipeline(
         options,
         None,
         Ledger::new(),
-        Metadata::default(),
+        KnownMetadata::default(),
+        &AtomicBool::new(false),
     )
     .unwrap();
     let encoder = Encoder::new(options.output.clone()).unwrap();
@@ -612,10 +615,12 @@ fn run_pipeline(
             writable: TimeBounds::ROWS,
             drop_stale: false,
             nested: true,
+            lookback_ms: 0,
         },
         walk: Walk { order: Order::Metric, temp_dir: &temp, sort_budget_bytes: 1 << 20 },
         allow_merge: false,
         classic: false,
+        policy: &Policy::new(&options.downsampling).unwrap(),
         folder: &|unit| unit.partition.key.clone(),
         commit,
         threads,

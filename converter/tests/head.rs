@@ -5,22 +5,28 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{fmt, fs, io};
+
+use bytes::Bytes;
 
 use common::{convert_with, manifest, rows_in, run_options, samples_in, scratch};
 use serde_json::Value;
 use tsdb_converter::convert::RunOptions;
-use tsdb_converter::discover::{Discovery, ReadOptions, discover};
+use tsdb_converter::discover::{Discovery, ReadOptions, discover, discover_tree};
 use tsdb_converter::finding::Severity;
 use tsdb_converter::head::account::{Dropped, HeadAccount};
 use tsdb_converter::options::ConvertOptions;
 use tsdb_converter::report::Report;
+use tsdb_converter::tree::{Entry, LocalTree, Tree};
+use tsdb_reader::Ulid;
 use tsdb_reader::chunks::Chunks;
-use tsdb_reader::head::SegmentReader;
+use tsdb_reader::head::{HeadChunks, SegmentReader};
 use tsdb_reader::index::Series;
 use tsdb_reader::samples::{FloatColumns, HistogramColumns, HistogramKind, HistogramRow, Span};
-use tsdb_reader::source::BlockFile;
+use tsdb_reader::source::{BlockFile, Source};
 
 /// A sample with all its bits; of a histogram the buckets that are not empty.
 #[derive(Debug, Clone, PartialEq)]
@@ -294,7 +300,7 @@ fn a_log_cut_anywhere_in_its_newest_segment_gives_what_is_before_the_cut() {
 
 #[test]
 fn damage_inside_the_log_keeps_what_came_before_and_is_named_with_its_segment() {
-    for name in DIRECTORIES {
+    for name in ["datadir_plain", "datadir_st_xor2"] {
         let (_scratch, folder, expected) = unpacked(name);
         let segment = folder.join("wal/00000005");
         let mut bytes = fs::read(&segment).unwrap();
@@ -381,6 +387,44 @@ fn a_snapshot_takes_the_place_of_a_log_that_is_gone() {
 }
 
 #[test]
+fn a_snapshot_takes_the_place_of_a_log_that_is_damaged_before_it() {
+    for damaged in ["wal/00000005", "wal/checkpoint.00000003/00000000"] {
+        let (_scratch, folder, expected) = unpacked("datadir_memsnap");
+        let mut bytes = fs::read(folder.join(damaged)).unwrap();
+        bytes[100] ^= 1;
+        fs::write(folder.join(damaged), bytes).unwrap();
+        let discovery = discovered(&folder);
+        assert_same(&samples(&discovery), &expected, damaged);
+        assert_eq!(names(&discovery, Severity::Broken), ["damaged-log"], "{damaged}");
+        assert_eq!(names(&discovery, Severity::Note), ["chunk-snapshot"], "{damaged}");
+        let broken = discovery.findings.iter().find(|finding| finding.name == "damaged-log").unwrap();
+        assert!(broken.message.ends_with("is read instead of the log before it"), "{broken:?}");
+        assert_eq!(account(&discovery).lost(), 0);
+    }
+}
+
+#[test]
+fn a_damaged_snapshot_does_not_take_the_place_of_a_damaged_log_that_has_more() {
+    let (_scratch, folder, _) = unpacked("datadir_memsnap");
+    let flip = |path: &str| {
+        let mut bytes = fs::read(folder.join(path)).unwrap();
+        bytes[100] ^= 1;
+        fs::write(folder.join(path), bytes).unwrap();
+    };
+    flip("wal/00000006");
+    let before = samples(&discovered(&folder));
+    let snapshot =
+        fs::read_dir(&folder).unwrap().flatten().map(|entry| entry.file_name().into_string().unwrap());
+    let snapshot = snapshot.into_iter().find(|name| name.starts_with("chunk_snapshot")).unwrap();
+    flip(&format!("{snapshot}/00000000"));
+    let discovery = discovered(&folder);
+    assert!(samples(&discovery).len() <= before.len());
+    assert_eq!(names(&discovery, Severity::Broken), ["damaged-log"]);
+    assert_eq!(names(&discovery, Severity::Skipped), ["chunk-snapshot"]);
+    account(&discovery);
+}
+
+#[test]
 fn a_log_of_another_program_or_age_is_refused_and_the_blocks_are_there() {
     let (_scratch, folder, _) = unpacked("datadir_plain");
     let mut old = vec![0x43, 0xaf, 0x00, 0xef];
@@ -449,15 +493,9 @@ fn a_unit_that_reads_a_head_is_done_again_and_gives_the_same() {
     assert_eq!(second.heads.len(), 1);
 }
 
-#[test]
-fn what_moved_from_the_head_into_a_block_since_freezes_nothing() {
-    let (scratch, folder, _) = unpacked("datadir_plain");
-    let dest = scratch.path().join("out");
-    convert(&folder, &dest, true);
-    let before = samples_in(&dest);
-
-    // The head is written as blocks, and its files go.
-    let discovery = discovered(&folder);
+/// Writes the head as blocks, and removes its files.
+fn persist_head(folder: &Path) {
+    let discovery = discovered(folder);
     for (number, found) in discovery.blocks.iter().filter(|found| found.is_head).enumerate() {
         let ulid = format!("01M7YSH00000000000000000{number:02}");
         let (block, source) = (folder.join(&ulid), found.block.source());
@@ -478,6 +516,16 @@ fn what_moved_from_the_head_into_a_block_since_freezes_nothing() {
     for gone in ["wal", "wbl", "chunks_head"] {
         fs::remove_dir_all(folder.join(gone)).unwrap();
     }
+}
+
+#[test]
+fn what_moved_from_the_head_into_a_block_since_freezes_nothing() {
+    let (scratch, folder, _) = unpacked("datadir_plain");
+    let dest = scratch.path().join("out");
+    convert(&folder, &dest, true);
+    let before = samples_in(&dest);
+
+    persist_head(&folder);
     for include_head in [true, false] {
         let report = convert(&folder, &dest, include_head);
         assert_eq!(report.units.frozen, 0);
@@ -637,4 +685,222 @@ fn records_with_flipped_bits_and_right_checksums_leave_an_account_that_adds_up()
         }
         fs::write(folder.join(log), whole).unwrap();
     }
+}
+
+/// Gives the head chunk at `offset` of a file to another series, and its checksum with it.
+fn give_away(file: &mut [u8], offset: usize, data_bytes: usize) {
+    file[offset..offset + 8].copy_from_slice(&987_654u64.to_be_bytes());
+    // Times, encoding, a length of one or two bytes.
+    let covered = 8 + 16 + 1 + if data_bytes < 128 { 1 } else { 2 } + data_bytes;
+    let checksum = crc32c::crc32c(&file[offset..offset + covered]).to_be_bytes();
+    file[offset + covered..offset + covered + 4].copy_from_slice(&checksum);
+}
+
+#[test]
+fn late_samples_stay_when_the_chunk_that_their_marker_names_is_not_there() {
+    let mut named = 0;
+    for name in DIRECTORIES {
+        let (_scratch, folder, expected) = unpacked(name);
+        for entry in fs::read_dir(folder.join("chunks_head")).unwrap().flatten() {
+            let number = entry.file_name().to_str().unwrap().parse().unwrap();
+            let whole = fs::read(entry.path()).unwrap();
+            let late = HeadChunks::open(whole.clone().into(), number, false).unwrap().map(Result::unwrap);
+            for chunk in late.filter(|chunk| chunk.out_of_order) {
+                let mut bytes = whole.clone();
+                let offset = usize::try_from(chunk.chunk_ref.offset()).unwrap();
+                give_away(&mut bytes, offset, chunk.chunk.data().len());
+                fs::write(entry.path(), bytes).unwrap();
+                let discovery = discovered(&folder);
+                assert_same(&samples(&discovery), &expected, name);
+                account(&discovery);
+                // Chunks whose samples are in a block have no marker any more.
+                named += names(&discovery, Severity::Note).len();
+            }
+            fs::write(entry.path(), whole).unwrap();
+        }
+    }
+    assert!(named > 0, "no directory has a marker for a chunk");
+}
+
+/// A folder in which something happens before the file at `watched` is read or looked for; `server` is told how often
+/// it was before.
+struct Busy<F> {
+    folder: LocalTree,
+    watched: PathBuf,
+    server: F,
+    times: AtomicUsize,
+}
+
+impl<F: Fn(usize)> Busy<F> {
+    fn meet(&self, path: &Path) {
+        if path == self.watched {
+            (self.server)(self.times.fetch_add(1, Ordering::Relaxed));
+        }
+    }
+}
+
+/// The file whose reads are counted: the first one of the log.
+const FIRST_OF_LOG: &str = "wal/checkpoint.00000003/00000000";
+
+impl<F: Fn(usize) + Send + Sync> Tree for Busy<F> {
+    fn location(&self, path: &Path) -> String {
+        self.folder.location(path)
+    }
+
+    fn entries(&self, folder: &Path) -> io::Result<Vec<Entry>> {
+        self.folder.entries(folder)
+    }
+
+    fn has(&self, path: &Path) -> bool {
+        self.meet(path);
+        self.folder.has(path)
+    }
+
+    fn read(&self, path: &Path, limit: u64) -> io::Result<Bytes> {
+        self.meet(path);
+        self.folder.read(path, limit)
+    }
+
+    fn block(&self, folder: &Path) -> io::Result<Arc<dyn Source>> {
+        self.folder.block(folder)
+    }
+
+    fn incomplete(&self, folder: &Path) -> Option<String> {
+        self.folder.incomplete(folder)
+    }
+}
+
+impl<F> fmt::Debug for Busy<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.folder.fmt(f)
+    }
+}
+
+/// What is found while `server` does something each time the log is begun.
+fn discovered_while(folder: &Path, server: impl Fn(usize) + Send + Sync + 'static) -> Discovery {
+    discovered_while_at(Path::new(FIRST_OF_LOG), folder, true, server)
+}
+
+/// What is found while `server` does something each time the file at `watched` is met.
+fn discovered_while_at(
+    watched: &Path,
+    folder: &Path,
+    include_head: bool,
+    server: impl Fn(usize) + Send + Sync + 'static,
+) -> Discovery {
+    let folder = LocalTree::new(folder);
+    let tree = Busy { folder, watched: watched.to_owned(), server, times: AtomicUsize::new(0) };
+    discover_tree(Arc::new(tree), &ReadOptions { include_head, ..ReadOptions::default() }).unwrap()
+}
+
+#[test]
+fn a_head_that_moves_into_blocks_while_it_is_read_is_found_there() {
+    let (_scratch, folder, expected) = unpacked("datadir_plain");
+    let at = folder.clone();
+    let discovery = discovered_while(&folder, move |_| persist_head(&at));
+    assert_same(&samples(&discovery), &expected, "moved");
+    assert_eq!(names(&discovery, Severity::Broken), Vec::<&str>::new());
+    assert!(discovery.heads.accounts.is_empty());
+}
+
+#[test]
+fn a_directory_that_changes_each_time_it_is_read_is_read_as_it_is_and_named() {
+    let (_scratch, folder, expected) = unpacked("datadir_plain");
+    // Segments that the checkpoint stands for: a server removes them when it likes.
+    let segment = |folder: &Path, number: usize| folder.join(format!("wal/{number:08}"));
+    (1..4).for_each(|number| fs::write(segment(&folder, number), b"").unwrap());
+    let at = folder.clone();
+    let remove = move |times: usize| fs::remove_file(segment(&at, times + 1)).unwrap();
+    let discovery = discovered_while(&folder, remove);
+    assert_same(&samples(&discovery), &expected, "restless");
+    assert_eq!(names(&discovery, Severity::Broken), ["changed-while-read"]);
+    let broken = discovery.findings.iter().find(|finding| finding.name == "changed-while-read").unwrap();
+    assert!(broken.message.starts_with("wal/00000003 vanished while it was read"), "{broken:?}");
+    // All is quiet now.
+    assert_eq!(names(&discovered(&folder), Severity::Broken), Vec::<&str>::new());
+}
+
+#[test]
+fn a_log_that_grows_while_it_is_read_is_no_change() {
+    let (_scratch, folder, expected) = unpacked("datadir_plain");
+    let at = folder.clone();
+    let discovery = discovered_while(&folder, move |times| {
+        assert_eq!(times, 0, "read again");
+        fs::write(at.join("wal/00000008"), b"").unwrap();
+        fs::write(at.join("chunks_head/000099"), b"").unwrap();
+    });
+    assert_same(&samples(&discovery), &expected, "growing");
+    assert_eq!(names(&discovery, Severity::Broken), Vec::<&str>::new());
+}
+
+/// Gives the block in `folder/from` another ULID, as if a compaction had made a new one of it.
+fn compact(folder: &Path, from: &str, to: &str) {
+    let (from, to) = (folder.join(from), folder.join(to));
+    let mut meta: Value = serde_json::from_slice(&fs::read(from.join("meta.json")).unwrap()).unwrap();
+    meta["ulid"] = to.file_name().unwrap().to_str().into();
+    fs::create_dir(&to).unwrap();
+    for entry in fs::read_dir(&from).unwrap().flatten() {
+        fs::rename(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+    fs::write(to.join("meta.json"), meta.to_string()).unwrap();
+    fs::remove_dir(from).unwrap();
+}
+
+/// The first block in a folder, and names for what becomes of it.
+fn first_block(folder: &Path) -> (String, [String; 4]) {
+    let mut names: Vec<_> = fs::read_dir(folder).unwrap().flatten().map(|entry| entry.file_name()).collect();
+    names.sort();
+    let mut names = names.into_iter().map(|name| name.into_string().unwrap());
+    let first = names.find(|name| name.parse::<Ulid>().is_ok()).unwrap();
+    (first, ["A", "B", "C", "D"].map(|end| format!("01KZZZZZZZZZZZZZZZZZZZZZZ{end}")))
+}
+
+#[test]
+fn a_block_that_is_compacted_away_before_it_is_opened_is_read_where_its_samples_went() {
+    // Before it is opened, and behind that.
+    for (include_head, met) in [(false, "meta.json"), (false, "deletion-mark.json"), (true, "meta.json")] {
+        let (_scratch, folder, _) = unpacked("datadir_plain");
+        let read = ReadOptions { include_head, ..ReadOptions::default() };
+        let expected = samples(&discover(std::slice::from_ref(&folder), &read).unwrap());
+        let (first, [new, ..]) = first_block(&folder);
+        let watched = Path::new(&first).join(met);
+        let (at, to) = (folder.clone(), new.clone());
+        let discovery = discovered_while_at(&watched, &folder, include_head, move |times| {
+            if times == 0 {
+                compact(&at, &first, &to);
+            }
+        });
+        assert_same(&samples(&discovery), &expected, met);
+        assert!(discovery.findings.iter().all(|finding| finding.name == "head"), "{:?}", discovery.findings);
+        assert!(
+            discovery.blocks.iter().any(|block| block.location.ends_with(&new)),
+            "{:?}",
+            discovery.blocks
+        );
+    }
+}
+
+#[test]
+fn blocks_that_vanish_each_time_are_named_and_a_block_that_comes_is_no_change() {
+    let (_scratch, folder, _) = unpacked("datadir_plain");
+    let (first, new) = first_block(&folder);
+    let at = folder.clone();
+    // Named last, so met in every round.
+    let last = "7ZZZZZZZZZZZZZZZZZZZZZZZZZ";
+    fs::create_dir(folder.join(last)).unwrap();
+    let all: Vec<String> = std::iter::once(first).chain(new).collect();
+    let discovery = discovered_while_at(&Path::new(last).join("meta.json"), &folder, false, move |times| {
+        compact(&at, &all[times], &all[times + 1]);
+    });
+    let broken = discovery.findings.iter().find(|finding| finding.name == "changed-while-read").unwrap();
+    assert!(broken.message.contains(" appeared, "), "{broken:?}");
+    assert!(broken.message.contains(" vanished while it was read, each of 3 times"), "{broken:?}");
+
+    let at = folder.clone();
+    let watched = Path::new(last).join("meta.json");
+    let discovery = discovered_while_at(&watched, &folder, false, move |times| {
+        assert_eq!(times, 0, "read again");
+        fs::create_dir(at.join("01KZZZZZZZZZZZZZZZZZZZZZZE")).unwrap();
+    });
+    assert!(!names(&discovery, Severity::Broken).contains(&"changed-while-read"));
 }

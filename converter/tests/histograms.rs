@@ -8,9 +8,15 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
 
-use common::{Histograms, convert_to, fixtures, histograms_in, manifest, samples_in, scratch};
+use common::written::{labels, push_histogram, write_block};
+use common::{
+    Histograms, convert_to, convert_with, data_files, fixtures, histograms_in, manifest, run_options,
+    samples_in, scratch,
+};
+use tsdb_converter::convert::RunOptions;
 use tsdb_converter::identities::series_id;
 use tsdb_converter::options::ConvertOptions;
+use tsdb_converter::sink::{Compression, Format};
 use tsdb_converter::time::PartitionBy;
 use tsdb_reader::samples::{CounterResetHint, FloatColumns, HistogramColumns};
 use tsdb_reader::source::LocalSource;
@@ -137,4 +143,36 @@ fn a_unit_that_lost_histograms_to_an_earlier_version_is_converted_again() {
     assert_eq!((again.units.done, again.units.skipped), (first.units.done, 0));
     assert!(!again.has_losses());
     assert_eq!(histograms_in(folder.path()), whole);
+}
+
+#[test]
+fn series_that_encode_to_more_than_their_share_come_out_the_same_whatever_the_threads() {
+    let source = scratch();
+    write_block(source.path(), 1, |builder| {
+        let mut state = 1u64;
+        for name in ["a", "b", "c"] {
+            let series = builder.add_series(labels(name, &[]));
+            let mut buckets = vec![0u64; 160];
+            for time_ms in 0..2500 {
+                for count in &mut buckets {
+                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    *count += state >> 52;
+                }
+                push_histogram(builder, series, time_ms, &buckets);
+            }
+        }
+    });
+    let mut options = ConvertOptions::default();
+    (options.output.format, options.output.compression) = (Format::Ndjson, Compression::None);
+    let files = |threads, memory_limit| {
+        let dest = scratch();
+        let run = RunOptions { memory_limit, ..run_options(threads) };
+        let report = convert_with(source.path(), dest.path(), &options, &run).unwrap();
+        assert!(report.adds_up && report.samples.written == 7500);
+        data_files(dest.path())
+    };
+    let expected = files(1, 512 << 20);
+    let size_bytes: usize = expected.values().map(Vec::len).sum();
+    assert!(size_bytes > 64 << 20, "{size_bytes}");
+    assert!(expected == files(3, 512 << 20) && expected == files(4, 260 << 20));
 }

@@ -5,7 +5,7 @@
 //! └──────────────────────────────────┘└ about the next member ───┘└───────────────┘   └ end mark ──┘
 //! ```
 //! Read: headers of old tar, POSIX (`ustar`, `pax`) and GNU; long names of both; hard links, to what their target was
-//! at that place. What is joined behind an end mark is read on, as with `tar --ignore-zeros`.
+//! at that place; symbolic links. What is joined behind an end mark is read on, as with `tar --ignore-zeros`.
 //!
 //! Checked: the header's checksum; sizes of names and records against [`NAME_BYTES`] and [`RECORDS_BYTES`]. A header
 //! that cannot be decoded ends the archive, for nothing tells where the next one is. Names are never used as paths
@@ -165,7 +165,7 @@ impl Reader<'_, '_> {
             }
             Kind::Folder => names.add_folder(&name),
             Kind::HardLink => names.add_hard_link(&name, &link),
-            Kind::SymbolicLink => names.add_symbolic_link(&name),
+            Kind::SymbolicLink => names.add_symbolic_link(&name, &link),
             _ => {}
         }
         self.skip(size)

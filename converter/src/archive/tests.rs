@@ -7,7 +7,8 @@ use std::sync::atomic::AtomicBool;
 use super::testing::{Tar, gzip, header, zstd};
 use super::*;
 use crate::convert::{RunOptions, convert};
-use crate::discover::{DiscoverError, Discovery, discover};
+use crate::discover::{DiscoverError, Discovery, discover, discover_until};
+use crate::error::error_chain;
 use crate::options::ConvertOptions;
 use crate::pipeline::Progress;
 
@@ -194,6 +195,139 @@ fn the_topmost_folder_of_blocks_is_read_and_the_others_are_named() {
     assert!(message.ends_with(expected), "{message}");
 }
 
+/// A head, as names and bytes of its files.
+fn head_files() -> Vec<(String, Vec<u8>)> {
+    let folder = fixture("datadirs/head_plain/data");
+    let mut files = Vec::new();
+    for part in ["wal", "wbl", "chunks_head"] {
+        let Ok(entries) = fs::read_dir(folder.join(part)) else { continue };
+        for entry in entries.map(|entry| entry.unwrap()).filter(|entry| entry.path().is_file()) {
+            let name = format!("{part}/{}", entry.file_name().to_str().unwrap());
+            files.push((name, fs::read(entry.path()).unwrap()));
+        }
+    }
+    files.sort();
+    assert!(files.iter().any(|(name, _)| name.starts_with("wal/")));
+    files
+}
+
+fn with_head(tar: Tar, folder: &str) -> Tar {
+    head_files().into_iter().fold(tar, |tar, (name, bytes)| tar.file(&format!("{folder}/{name}"), &bytes))
+}
+
+/// What is found in an archive with its head, as a file and as a stream.
+fn look_for_head(archive: &[u8]) -> [Result<Discovery, DiscoverError>; 2] {
+    let dir = scratch();
+    let path = dir.path().join("x.tar");
+    [archive.to_vec(), gzip(archive)].map(|bytes| {
+        fs::write(&path, bytes).unwrap();
+        let read = ReadOptions { include_head: true, ..ReadOptions::new(256 << 20, dir.path().to_owned()) };
+        discover(std::slice::from_ref(&path), &read)
+    })
+}
+
+#[test]
+fn a_head_apart_from_the_blocks_is_read_named_or_refused() {
+    let blocks = fixture("blocks/xor_basic");
+    let snapshot = with_head(Tar::default(), "data").tree("data/snapshots/s", &blocks).end();
+    assert_eq!(told(&look(&snapshot).unwrap()), ["Skipped head:data"]);
+    for found in look_for_head(&snapshot) {
+        let found = found.unwrap();
+        assert!(found.blocks.iter().all(|block| block.is_head));
+        assert_eq!(told(&found), ["Skipped folder-of-blocks:data/snapshots"]);
+    }
+    let apart = with_head(Tar::default().tree("a", &blocks), "b").end();
+    assert_eq!(told(&look(&apart).unwrap()), ["Skipped head:b"]);
+    for refused in look_for_head(&apart) {
+        let message = crate::error::error_chain(&refused.unwrap_err());
+        let expected = "several folders in it hold blocks or heads: a, b; make an archive of one of them";
+        assert!(message.ends_with(expected), "{message}");
+    }
+    let both = with_head(with_head(Tar::default().tree("a", &blocks), "a"), "a/b/c/old").end();
+    for found in look_for_head(&both) {
+        let found = found.unwrap();
+        assert_eq!(found.heads.accounts.len(), 1);
+        assert_eq!(told(&found), ["Skipped head:a/b/c/old"]);
+    }
+    let deep = Tar::default()
+        .tree("a", &blocks)
+        .tree("a/b/c/d", &blocks)
+        .tree("e/no-ulid", &blocks.join(&ulids("blocks/xor_basic")[0]));
+    let expected = ["Skipped folder-of-blocks:a/b/c/d", "Skipped foreign-name:e/no-ulid"];
+    assert_eq!(told(&look(&deep.end()).unwrap()), expected);
+}
+
+#[test]
+fn links_to_parts_of_a_head_and_to_blocks_are_followed_within_the_archive() {
+    let [name] = <[String; 1]>::try_from(ulids("blocks/xor_basic")).unwrap();
+    let blocks = fixture("blocks/xor_basic");
+    let straight = with_head(Tar::default().tree("d", &blocks), "d").end();
+    let expected = look_for_head(&straight).map(|found| samples(&found.unwrap()));
+    let files = with_head(Tar::default().tree("moved/blocks/b", &blocks.join(&name)), "moved");
+    let linked = Tar::default()
+        .link("d/wal", b'2', "../moved/wal")
+        .link("d/wbl", b'2', "/moved/wbl")
+        .link("d/chunks_head", b'2', "./x/../../moved/chunks_head")
+        .link(&format!("d/{name}"), b'2', "../moved/blocks/b");
+    for found in look_for_head(&Tar { bytes: [linked.bytes, files.bytes].concat() }.end()) {
+        let found = found.unwrap();
+        assert_eq!([samples(&found), samples(&found)], expected);
+        assert_eq!(told(&found), Vec::<String>::new());
+    }
+}
+
+/// Samples of the blocks found, by their metas.
+fn samples(found: &Discovery) -> Vec<u64> {
+    found.blocks.iter().map(|found| found.block.meta().stats.num_samples).collect()
+}
+
+#[test]
+fn links_that_lead_nowhere_are_named() {
+    let [name] = <[String; 1]>::try_from(ulids("blocks/xor_basic")).unwrap();
+    let folder = fixture("blocks/xor_basic");
+    for target in ["/mnt/wal", "../../../wal", "wal", "."] {
+        let tar = Tar::default().tree("d", &folder).link("d/wal", b'2', target).end();
+        assert_eq!(told(&look(&tar).unwrap()), ["Skipped head:d"]);
+        for found in look_for_head(&tar) {
+            let found = found.unwrap();
+            assert_eq!(told(&found), ["Broken unreadable-head:d"]);
+            let message = &found.findings[0].message;
+            assert!(message.contains(&format!("it is a link to {target}, which leads nowhere")), "{message}");
+        }
+    }
+    let checkpoint = with_head(Tar::default().tree("d", &folder), "d");
+    let checkpoint = checkpoint.link("d/wal/checkpoint.00000000", b'2', "gone").end();
+    for found in look_for_head(&checkpoint) {
+        assert_eq!(told(&found.unwrap()), ["Broken unreadable-head:d"]);
+    }
+    let block = folder.join(&name);
+    let meta = fs::read(block.join("meta.json")).unwrap();
+    let chunks = Tar::default()
+        .file(&format!("d/{name}/meta.json"), &meta)
+        .file(&format!("d/{name}/index"), &fs::read(block.join("index")).unwrap())
+        .link(&format!("d/{name}/chunks"), b'2', "/elsewhere");
+    let found = look(&chunks.end()).unwrap();
+    assert_eq!(told(&found), [format!("Broken unreadable-block:d/{name}")]);
+    assert!(found.findings[0].message.starts_with("cannot read chunks: it is a link to /elsewhere, which"));
+    let index = Tar::default().tree("d", &folder).link(&format!("d/{name}/index"), b'2', "nowhere");
+    let found = look(&index.end()).unwrap();
+    let message = &found.findings[0].message;
+    assert!(message.starts_with("cannot read index: it is a link that leads nowhere"), "{message}");
+}
+
+#[test]
+fn reading_ends_when_asked_to_stop() {
+    let tar = Tar::default().tree("d", &fixture("blocks/overlap_three")).end();
+    let dir = scratch();
+    let path = dir.path().join("x.tar");
+    for bytes in [tar.clone(), gzip(&tar)] {
+        fs::write(&path, bytes).unwrap();
+        let read = ReadOptions::new(64 << 20, dir.path().to_owned());
+        let stopped = discover_until(std::slice::from_ref(&path), &read, &AtomicBool::new(true));
+        assert!(matches!(stopped, Err(DiscoverError::Stopped)), "{stopped:?}");
+    }
+}
+
 #[test]
 fn hard_links_resolve_to_what_was_there() {
     let [name] = <[String; 1]>::try_from(ulids("blocks/xor_basic")).unwrap();
@@ -319,6 +453,36 @@ fn an_archive_cut_anywhere_gives_the_blocks_before_and_names_the_cut() {
         }
     }
     assert_eq!(counts.into_iter().collect::<Vec<_>>(), (0..=names.len()).collect::<Vec<_>>());
+}
+
+#[test]
+fn zeros_behind_a_packed_archive_are_its_padding_and_anything_else_is_named() {
+    let packed = gzip(&Tar::default().tree("data", &fixture("blocks/xor_basic")).end());
+    let dir = scratch();
+    let path = dir.path().join("x.tar");
+    let told_behind = |tail: &[u8]| {
+        fs::write(&path, [&packed[..], tail].concat()).unwrap();
+        let found = look_at(&path, 64 << 20).unwrap();
+        assert_eq!(found.blocks.len(), ulids("blocks/xor_basic").len());
+        told(&found)
+    };
+    assert_eq!(told_behind(&[0; 7000]), Vec::<String>::new());
+    assert_eq!(told_behind(b"rubbish of some length"), ["Broken archive-cut"]);
+}
+
+#[test]
+fn an_archive_of_which_nothing_is_read_says_why() {
+    let why = |archive: &[u8]| error_chain(&look(archive).unwrap_err());
+    let outside = Tar::default().file("../meta.json", b"{}").file("../index", b"x").end();
+    let told = why(&outside);
+    assert!(told.ends_with("; ../meta.json and 1 more leads out of the archive and is not read"), "{told}");
+    let noise: Vec<u8> = (0u32..5000).flat_map(|at| at.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let whole = gzip(&Tar::default().file("data/other", &noise).end());
+    let dir = scratch();
+    let path = dir.path().join("x.tar.gz");
+    fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    let told = error_chain(&look_at(&path, 64 << 20).unwrap_err());
+    assert!(told.contains("; the archive ends early, before any file of a block"), "{told}");
 }
 
 #[test]

@@ -9,6 +9,7 @@
 #
 # How it stays correct: a load job is all or nothing, and its id follows from what it loads. A job that is begun
 # twice is refused by BigQuery as "Already Exists", and then its outcome counts. A partition is replaced as a whole.
+# One that DEST holds at another resolution now is removed only when that is loaded.
 set -euo pipefail
 
 # Written by promblock for this DEST.
@@ -36,7 +37,8 @@ Loads this DEST into the BigQuery dataset DATASET: `name`, or `project:name`. Ru
   --file-set-manifest  name the files of a job in a list on GCS instead of the command line: fewer jobs
   --dest GCS_URL       load from this full copy of DEST on GCS instead of from DEST
   --max-jobs N         run at most N load jobs per table; run again for the rest
-  --prune              remove the partitions from BigQuery that DEST no longer has (otherwise they are named)
+  --prune              remove the partitions from BigQuery that DEST no longer has (otherwise they are named);
+                       those that it has at another resolution are removed without this, once that is loaded
   --help
 
 Needs bq, awk, sed, grep and coreutils; gcloud or gsutil where something is copied. Exit code 0: done.
@@ -158,7 +160,7 @@ run_sql() {
 }
 
 # --- State: lines of loaded.tsv are time, dataset, table, its creation, partition, fingerprint, job, outcome.
-# Outcomes: done; failed (a job that counts); removed (--prune); first (the table's first load is complete);
+# Outcomes: done; failed (a job that counts); removed (the partition); first (the table's first load is complete);
 # made (the views, under the hash of what they depend on).
 # A table that was made anew has another creation: what was loaded before no longer counts.
 
@@ -302,10 +304,48 @@ partitions_of() { awk -F'\t' -v t="$1" '$1 == t && !seen[$2]++ { n++ } END { pri
 rows_of() { awk -F'\t' -v t="$1" '$1 == t { n += $6 } END { printf "%.0f\n", n }' "$here/files.tsv"; }
 clustering_of() { awk -F'\t' -v t="$1" '$1 == t { print $2 }' "$here/tables.tsv"; }
 
+# Prints the partitions that table $1 has no more, with what became of each:
+#   moved    DEST has it at other resolutions, and they are loaded
+#   moving   they are not loaded yet
+#   gone     DEST has it at none
+fates_of() {
+    awk -F'\t' -v OFS='\t' -v dataset="$dataset" -v table="$1" -v work="$work" '
+        function kind_of(name) { sub(/_.*/, "", name); return name }
+        function created_of(name,    line) {
+            if (!(name in created)) {
+                getline line <(work "/" name ".created")
+                close(work "/" name ".created")
+                created[name] = line ""
+            }
+            return created[name]
+        }
+        BEGIN { dataset = dataset "" }
+        FNR == 1 { input++ }
+        input == 1 {
+            if (FNR == 1 || $2 != dataset || kind_of($3) != kind_of(table) || $4 != created_of($3)) next
+            if ($8 == "done") loaded[$3, $5] = $6 ""
+            if ($8 == "removed") delete loaded[$3, $5]
+            next
+        }
+        input == 2 {
+            if (FNR == 1 || kind_of($1) != kind_of(table)) next
+            if (!($2 in fate)) fate[$2] = "moved"
+            if (loaded[$1, $2] != $4 "") fate[$2] = "moving"
+            next
+        }
+        { print $1, ($1 in fate) ? fate[$1] : "gone" }' "$state" "$here/files.tsv" "$work/$1.vanished"
+}
+
 # Says what a partition in files.tsv is called in BigQuery: 2026-11-20T05 becomes 2026112005.
 decorator_of() { printf '%s\n' "${1//[-T]/}"; }
 
 # --- Loading
+
+# Prints what `record` takes of each partition that `load` is loading by job $1.
+partitions_of_job() {
+    awk -F'\t' -v OFS='\t' -v dataset="$dataset" -v table="$table" -v created="$created" -v job="$1" '
+        !seen[$1]++ { print dataset, table, created, $1, $3, job }' "$job_file"
+}
 
 # Loads the job file $2 into table $1 (created at $3).
 load() {
@@ -349,11 +389,11 @@ load() {
         if [[ -n $dry_run ]]; then
             print_command bq "${bq_flags[@]}" --job_id="$id" load "${flags[@]}" "$target" "$source" \
                 "$here/$table.schema.json"
+            partitions_of_job "$id" | record "done"
             return
         fi
         pending=$here/pending/$id.tsv
-        awk -F'\t' -v OFS='\t' -v dataset="$dataset" -v table="$table" -v created="$created" -v job="$id" '
-            !seen[$1]++ { print dataset, table, created, $1, $3, job }' "$job_file" >"$pending.new"
+        partitions_of_job "$id" >"$pending.new"
         mv "$pending.new" "$pending"
         say "loading $target: partitions $(wc -l <"$pending" | tr -d ' '), files $uris"
         outcome="done"
@@ -398,9 +438,10 @@ if [[ -z $dry_run ]]; then
     location=$(json_field location <<<"$about")
     [[ -z $location ]] || bq_flags+=(--location="$location")
     settle
-elif [[ ! -f $state ]]; then
+else
+    # What would be done is recorded in a copy.
+    { cat "$state" 2>/dev/null || echo; } >"$work/loaded.tsv"
     state=$work/loaded.tsv
-    echo >"$state"
 fi
 
 missing=''
@@ -467,23 +508,35 @@ for table in $tables; do
         ! recorded "$table" "$created" first; then
         record_line first "$dataset" "$table" "$created" '*' '*' '*'
     fi
-    while read -r partition; do
-        gone="partition $partition of $dataset.$table, which DEST no longer has,"
+done
+
+# Only now, so that a partition whose resolution has changed is there at every time.
+for table in $tables; do
+    [[ -s $work/$table.vanished ]] || continue
+    created=$(cat "$work/$table.created")
+    fates_of "$table" >"$work/$table.fates"
+    while IFS=$'\t' read -r partition fate; do
+        what="partition $partition of $dataset.$table, which DEST no longer has,"
+        [[ $fate == gone ]] || what="partition $partition of $dataset.$table, which DEST has at another resolution now,"
         if [[ $partition == all ]]; then
-            say "$gone is kept; empty it with: bq truncate $dataset.$table"
-        elif [[ -z $prune ]]; then
-            say "$gone is kept; --prune removes it"
+            say "$what is kept; empty it with: bq truncate $dataset.$table"
+        elif [[ $fate == gone && -z $prune ]]; then
+            say "$what is kept; --prune removes it"
+        elif [[ $fate == moving ]]; then
+            say "$what is kept until that is loaded"
         else
             remove=(bq "${bq_flags[@]}" rm -f -t "$dataset.$table\$$(decorator_of "$partition")")
             if [[ -n $dry_run ]]; then
                 print_command "${remove[@]}"
             else
-                say "$gone is removed"
+                say "$what is removed"
                 "${remove[@]}" >&2 </dev/null
                 record_line removed "$dataset" "$table" "$created" "$partition" '*' '*'
             fi
+            continue
         fi
-    done <"$work/$table.vanished"
+        printf '%s\n' "$partition" >>"$work/$table.kept"
+    done <"$work/$table.fates"
 done
 
 # Views are made anew when they have changed, or the tables have.
@@ -496,7 +549,7 @@ fi
 # What was loaded is counted where it arrived.
 differs=''
 for table in $tables; do
-    [[ $loaded -gt 0 && $left == 0 && -z $dry_run && (-n $prune || ! -s $work/$table.vanished) ]] || continue
+    [[ $loaded -gt 0 && $left == 0 && -z $dry_run && ! -s $work/$table.kept ]] || continue
     look_up "$table"
     if [[ -n $rows && $rows != "$(rows_of "$table")" ]]; then
         say "$dataset.$table holds $rows rows, DEST $(rows_of "$table"): something else writes to that table"

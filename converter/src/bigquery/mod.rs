@@ -5,7 +5,7 @@
 //!   README.txt            how to load, in three lines
 //!   <table>.schema.json   schema files of bq
 //!   tables.sql            CREATE TABLE, partitioned and clustered
-//!   views.sql             star joined back to flat, all series, single labels
+//!   views.sql             star joined back to flat, all series, single labels, averages and rates of windows
 //!   tables.tsv files.tsv  what load.sh goes by: tables, and published files by partition with a fingerprint
 //!   load.sh               loads what is new or has changed
 //!   loaded.tsv pending/   not ours: written by load.sh, which remembers in them what it has loaded
@@ -18,6 +18,8 @@
 //!   `series` does not, for it is small and is searched by label.
 //! - Clustering takes four columns: metric, the first two promoted labels, series_id.
 //! - `series` comes first wherever tables are listed: samples never arrive before the series they belong to.
+//! - A partition that has changed its tier leaves the table of its old resolution after it has come to that of the
+//!   new one, so that a query over both never misses it. What DEST has no more at any resolution only `--prune` removes.
 
 mod sql;
 
@@ -109,7 +111,7 @@ impl KitFile {
 /// use tsdb_converter::time::PartitionBy;
 ///
 /// let output = OutputOptions::default();
-/// let samples = TableSchema::new(Table::Samples, &output)?;
+/// let samples = TableSchema::new(Table::RAW[0], &output)?;
 /// let file = PublishedFile {
 ///     table: "samples",
 ///     partition: "2026-11-20",

@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use super::{clustering, promoted, sql_string};
+use crate::resolution::Resolution;
 use crate::schema::{Table, TableSchema};
 use crate::sink::Layout;
 use crate::time::PartitionBy;
@@ -25,7 +26,7 @@ pub(super) fn tables(tables: &[&TableSchema], partition_by: PartitionBy) -> Stri
             PartitionBy::None => String::new(),
         };
         let clustering: Vec<String> = clustering(table).iter().map(|column| format!("`{column}`")).collect();
-        let mut options = vec![format!("description = {}", sql_string(description(table)))];
+        let mut options = vec![format!("description = {}", sql_string(&description(table)))];
         if !is_series && partition_by != PartitionBy::None {
             options.push("require_partition_filter = TRUE".to_owned());
         }
@@ -42,12 +43,15 @@ pub(super) fn tables(tables: &[&TableSchema], partition_by: PartitionBy) -> Stri
     sql
 }
 
-fn description(table: &TableSchema) -> &'static str {
-    match table.name.as_str() {
-        "series" => "One row per series and partition.",
-        "samples" => "One row per sample.",
-        "histograms" => "One row per native histogram.",
-        _ => "One row per series and window.",
+fn description(table: &TableSchema) -> String {
+    match Table::of_name(&table.name) {
+        Some(Table::Samples(Resolution::RAW)) => "One row per sample.".to_owned(),
+        Some(Table::Histograms(Resolution::RAW)) => "One row per native histogram.".to_owned(),
+        Some(Table::Samples(width)) => format!("One row per series and window of {width} with samples."),
+        Some(Table::Histograms(width)) => {
+            format!("One row per series and window of {width} with histograms.")
+        }
+        Some(Table::Series) | None => "One row per series and partition.".to_owned(),
     }
 }
 
@@ -68,6 +72,12 @@ pub(super) fn views(tables: &[&TableSchema], layout: Layout, partition_by: Parti
             for table in tables.iter().filter(|table| table.name != series.name) {
                 sql += &joined(table, series, partition_by);
             }
+        }
+    }
+    for table in tables {
+        match Table::of_name(&table.name) {
+            Some(Table::Samples(resolution)) if !resolution.is_raw() => sql += &rates(table),
+            _ => {}
         }
     }
     sql
@@ -107,6 +117,33 @@ fn series_all(series: &TableSchema) -> String {
          CREATE OR REPLACE VIEW `${{DATASET}}.series_all` AS\nSELECT\n  {}\n\
          FROM `${{DATASET}}.series` AS s\nGROUP BY s.series_id;\n",
         columns.join(",\n  ")
+    )
+}
+
+/// Averages and rates of windows.
+fn rates(table: &TableSchema) -> String {
+    let name = &table.name;
+    let own = table.fields.iter().take_while(|field| field.name != "resolution_ms");
+    let own: Vec<String> = own.map(|field| format!("t.`{}`", field.name)).collect();
+    let columns = own.join(",\n  ");
+    format!(
+        "
+-- {name} as averages, and as rates of counters: their increase per second.
+-- Over any span of whole windows, by series, here of one hour with its 3600 seconds:
+--   SELECT metric, series_id, SUM(`sum`) / SUM(`count`) AS `avg`, MIN(`min`) AS `min`, MAX(`max`) AS `max`,
+--     SUM(increase) / 3600 AS rate
+--   FROM `${{DATASET}}.{name}`
+--   WHERE timestamp >= TIMESTAMP '2026-11-20 10:00:00+00' AND timestamp < TIMESTAMP '2026-11-20 11:00:00+00'
+--   GROUP BY metric, series_id;
+CREATE OR REPLACE VIEW `${{DATASET}}.{name}_rates` AS
+SELECT
+  {columns},
+  t.`sum` / t.`count` AS `avg`,
+  t.`min`,
+  t.`max`,
+  t.`increase` / (t.`resolution_ms` / 1000) AS `rate`
+FROM `${{DATASET}}.{name}` AS t;
+"
     )
 }
 

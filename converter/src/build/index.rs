@@ -8,13 +8,12 @@
 //! ```
 //! Defined in Prometheus' `tsdb/docs/format/index.md`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io;
 
-use foldhash::fast::FixedState;
+use tsdb_reader::SeriesRef;
 use tsdb_reader::checksum::crc32c;
 use tsdb_reader::index::ChunkMeta;
-use tsdb_reader::{Labels, SeriesRef};
 
 use super::put::{put_str, put_uvarint, put_varint};
 use super::spool::Spool;
@@ -26,16 +25,22 @@ const POSTINGS_ALIGN: u64 = 4;
 
 /// A series as the index has it.
 pub(super) struct IndexSeries<'a> {
-    pub labels: &'a Labels,
+    /// Numbers of symbols.
+    pub labels: &'a [(u32, u32)],
     pub chunks: &'a [ChunkMeta],
 }
 
-/// Writes the index of `series`, which are in label order; returns the reference of each.
-pub(super) fn write(out: &mut Spool, series: &[IndexSeries<'_>]) -> io::Result<Vec<SeriesRef>> {
+/// Writes the index of `series`, which are in label order, as `symbols` are in their own; returns the reference of
+/// each.
+pub(super) fn write(
+    out: &mut Spool,
+    symbols: &[&[u8]],
+    series: &[IndexSeries<'_>],
+) -> io::Result<Vec<SeriesRef>> {
     out.write(&MAGIC.to_be_bytes())?;
     out.write(&[VERSION])?;
     let mut toc = Toc { symbols: out.len(), ..Toc::default() };
-    let numbers = write_symbols(out, series)?;
+    write_symbols(out, symbols)?;
     toc.series = out.len();
     let mut refs = Vec::with_capacity(series.len());
     let mut postings: BTreeMap<(u32, u32), Vec<u32>> = BTreeMap::new();
@@ -46,12 +51,10 @@ pub(super) fn write(out: &mut Spool, series: &[IndexSeries<'_>]) -> io::Result<V
         refs.push(SeriesRef(number.into()));
         body.clear();
         put_uvarint(&mut body, at.labels.len() as u64);
-        for (name, value) in at.labels.iter() {
-            let symbol = |text: &[u8]| numbers.get(text).copied().unwrap_or_default();
-            let pair = (symbol(name), symbol(value));
-            put_uvarint(&mut body, pair.0.into());
-            put_uvarint(&mut body, pair.1.into());
-            postings.entry(pair).or_default().push(number);
+        for &(name, value) in at.labels {
+            put_uvarint(&mut body, name.into());
+            put_uvarint(&mut body, value.into());
+            postings.entry((name, value)).or_default().push(number);
         }
         put_chunks(&mut body, at.chunks);
         let mut len = Vec::new();
@@ -61,12 +64,6 @@ pub(super) fn write(out: &mut Spool, series: &[IndexSeries<'_>]) -> io::Result<V
         out.write(&crc32c(&body).to_be_bytes())?;
     }
     toc.postings = out.len();
-    let mut symbols: Vec<&[u8]> = vec![b""; numbers.len()];
-    for (text, number) in &numbers {
-        if let Some(slot) = symbols.get_mut(*number as usize) {
-            *slot = text;
-        }
-    }
     let symbol = |number: u32| symbols.get(number as usize).copied().unwrap_or_default();
     let all: Vec<u32> = refs.iter().map(|SeriesRef(number)| u32::try_from(*number).unwrap_or(0)).collect();
     let count = u32::try_from(postings.len() + 1).map_err(|_| too_large("postings offset table"))?;
@@ -89,26 +86,12 @@ pub(super) fn write(out: &mut Spool, series: &[IndexSeries<'_>]) -> io::Result<V
     Ok(refs)
 }
 
-/// Writes all names and values in order, and numbers them.
-fn write_symbols<'a>(
-    out: &mut Spool,
-    series: &[IndexSeries<'a>],
-) -> io::Result<HashMap<&'a [u8], u32, FixedState>> {
-    let mut numbers: HashMap<&[u8], u32, FixedState> = HashMap::default();
-    for (name, value) in series.iter().flat_map(|at| at.labels.iter()) {
-        numbers.insert(name, 0);
-        numbers.insert(value, 0);
-    }
-    let mut symbols: Vec<&[u8]> = numbers.keys().copied().collect();
-    symbols.sort_unstable();
+/// Writes all names and values.
+fn write_symbols(out: &mut Spool, symbols: &[&[u8]]) -> io::Result<()> {
     let count = u32::try_from(symbols.len()).map_err(|_| too_large("symbols"))?;
     let mut body = count.to_be_bytes().to_vec();
-    for (number, symbol) in (0u32..).zip(&symbols) {
-        put_str(&mut body, symbol);
-        numbers.insert(symbol, number);
-    }
-    write_section(out, &body, "symbols")?;
-    Ok(numbers)
+    symbols.iter().for_each(|symbol| put_str(&mut body, symbol));
+    write_section(out, &body, "symbols")
 }
 
 /// Times and references as differences, which wrap where chunks overlap.
@@ -147,7 +130,7 @@ fn pad(out: &mut Spool, align: u64) -> io::Result<()> {
     out.write(zeros.get(..missing).unwrap_or_default())
 }
 
-fn too_large(section: &'static str) -> io::Error {
+pub(super) fn too_large(section: &'static str) -> io::Error {
     let message = format!("the {section} of an index in memory would exceed 32 bits; select fewer series");
     io::Error::new(io::ErrorKind::FileTooLarge, message)
 }

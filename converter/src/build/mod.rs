@@ -8,7 +8,7 @@
 //! finish ───────────────► index, tombstones, meta.json     MemorySource, for Block::open
 //! ```
 //! Samples of different series may come interleaved in any way: of each series only the open chunk is held, about
-//! 500 bytes, besides its labels and 24 bytes per finished chunk.
+//! 300 bytes of floats, besides 8 bytes per label, texts that no other series has, and 24 bytes per finished chunk.
 //!
 //! Checked: that histograms have the buckets that their spans say. Times may repeat or go back from chunk to chunk:
 //! chunks are listed by their first time, and whoever reads the block merges what overlaps.
@@ -19,9 +19,11 @@ mod histograms;
 mod index;
 mod put;
 pub(crate) mod spool;
+mod symbols;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Borrow;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,6 +41,7 @@ use histograms::{HistogramChunk, Next, is_consistent};
 use index::IndexSeries;
 use put::{put_uvarint, put_varint};
 use spool::Spool;
+use symbols::{Pairs, Symbols};
 
 /// Samples at which a chunk is cut, as the reference aims at.
 const SAMPLES_PER_CHUNK: u16 = 120;
@@ -92,7 +95,10 @@ pub struct StoredChunk {
 pub struct BlockBuilder {
     temp_dir: PathBuf,
     budget_bytes: usize,
+    symbols: Symbols,
     series: Vec<BuiltSeries>,
+    /// What `series` takes, about.
+    table_bytes: usize,
     segments: Spool,
     /// Where in `segments` each segment begins.
     segment_starts: Vec<u64>,
@@ -101,7 +107,7 @@ pub struct BlockBuilder {
 }
 
 struct BuiltSeries {
-    labels: Labels,
+    labels: Pairs,
     chunks: Vec<ChunkMeta>,
     open: Open,
     deleted: Vec<Interval>,
@@ -109,36 +115,37 @@ struct BuiltSeries {
     histograms: u64,
 }
 
+/// A chunk that still grows. Those of floats are much smaller.
 enum OpenChunk {
-    Floats(FloatChunk),
-    Histograms(HistogramChunk),
+    Floats(Box<FloatChunk>),
+    Histograms(Box<HistogramChunk>),
 }
 
-/// The chunk of a series that still grows, if there is one.
+/// The open chunk of a series, if there is one.
 #[derive(Default)]
-struct Open(Option<Box<OpenChunk>>);
+struct Open(Option<OpenChunk>);
 
 impl Open {
-    fn take(&mut self) -> Option<Box<OpenChunk>> {
+    fn take(&mut self) -> Option<OpenChunk> {
         self.0.take()
     }
 
     /// Appends a float; returns the chunk that ends before it.
-    fn push_float(&mut self, sample: FloatSample) -> Option<Box<OpenChunk>> {
-        if let Some(OpenChunk::Floats(chunk)) = self.0.as_deref_mut()
+    fn push_float(&mut self, sample: FloatSample) -> Option<OpenChunk> {
+        if let Some(OpenChunk::Floats(chunk)) = &mut self.0
             && chunk.len() < SAMPLES_PER_CHUNK
             && chunk.takes(sample)
         {
             chunk.push(sample);
             return None;
         }
-        self.0.replace(Box::new(OpenChunk::Floats(FloatChunk::new(sample))))
+        self.0.replace(OpenChunk::Floats(Box::new(FloatChunk::new(sample))))
     }
 
     /// Appends a histogram; returns the chunk that ends before it.
-    fn push_histogram(&mut self, row: HistogramRow<'_>) -> Option<Box<OpenChunk>> {
+    fn push_histogram(&mut self, row: HistogramRow<'_>) -> Option<OpenChunk> {
         let mut hint = row.hint;
-        if let Some(OpenChunk::Histograms(chunk)) = self.0.as_deref_mut() {
+        if let Some(OpenChunk::Histograms(chunk)) = &mut self.0 {
             match chunk.next(row) {
                 Next::Push if chunk.len() < SAMPLES_PER_CHUNK => {
                     chunk.push(row);
@@ -148,7 +155,7 @@ impl Open {
                 Next::Cut(known) => hint = known,
             }
         }
-        self.0.replace(Box::new(OpenChunk::Histograms(HistogramChunk::new(row, hint))))
+        self.0.replace(OpenChunk::Histograms(Box::new(HistogramChunk::new(row, hint))))
     }
 }
 
@@ -176,7 +183,9 @@ impl BlockBuilder {
         Self {
             temp_dir,
             budget_bytes,
+            symbols: Symbols::default(),
             series: Vec::new(),
+            table_bytes: 0,
             segments,
             segment_starts: Vec::new(),
             entry: Vec::new(),
@@ -184,9 +193,11 @@ impl BlockBuilder {
     }
 
     /// Adds a series with its labels, sorted by name. Series with equal labels become one in the end.
-    pub fn add_series(&mut self, labels: Labels) -> SeriesId {
+    pub fn add_series(&mut self, labels: impl Borrow<Labels>) -> SeriesId {
+        let text: usize = labels.borrow().iter().map(|(name, value)| name.len() + value.len()).sum();
+        self.table_bytes += size_of::<BuiltSeries>() + text + labels.borrow().len() * size_of::<u64>();
         self.series.push(BuiltSeries {
-            labels,
+            labels: self.symbols.number(labels.borrow()),
             chunks: Vec::new(),
             open: Open::default(),
             deleted: Vec::new(),
@@ -209,7 +220,7 @@ impl BlockBuilder {
         let Some(at) = self.series.get_mut(series.0) else { return Ok(()) };
         if !is_consistent(row) {
             return Err(BuildError::Buckets {
-                labels: at.labels.to_string(),
+                labels: self.symbols.labels(&at.labels).to_string(),
                 timestamp_ms: row.timestamp_ms,
                 buckets: row.buckets.len(),
             });
@@ -272,9 +283,19 @@ impl BlockBuilder {
         Ok(())
     }
 
+    /// Bytes held of series, about: labels, and places of chunks that were pushed.
+    pub fn table_bytes(&self) -> usize {
+        self.table_bytes
+    }
+
     /// The labels of a series.
-    pub fn labels(&self, series: SeriesId) -> Option<&Labels> {
-        self.series.get(series.0).map(|at| &at.labels)
+    pub fn labels(&self, series: SeriesId) -> Option<Labels> {
+        self.series.get(series.0).map(|at| self.symbols.labels(&at.labels))
+    }
+
+    /// True when a series has these labels.
+    pub fn has_labels(&self, series: SeriesId, labels: &Labels) -> bool {
+        self.series.get(series.0).is_some_and(|at| self.symbols.are(&at.labels, labels))
     }
 
     /// Deletes the samples of an interval from a series, those to come too.
@@ -305,17 +326,18 @@ impl BlockBuilder {
     }
 
     /// Writes a finished chunk of a series, if there is one.
-    fn end(&mut self, series: SeriesId, finished: Option<Box<OpenChunk>>) -> Result<(), BuildError> {
+    fn end(&mut self, series: SeriesId, finished: Option<OpenChunk>) -> Result<(), BuildError> {
         let stored = self.write_open(finished)?;
         if let (Some(stored), Some(at)) = (stored, self.series.get_mut(series.0)) {
             at.chunks.push(stored.meta);
+            self.table_bytes += size_of::<ChunkMeta>();
         }
         Ok(())
     }
 
-    fn write_open(&mut self, open: Option<Box<OpenChunk>>) -> Result<Option<StoredChunk>, BuildError> {
+    fn write_open(&mut self, open: Option<OpenChunk>) -> Result<Option<StoredChunk>, BuildError> {
         let Some(mut open) = open else { return Ok(None) };
-        let (samples, times_ms, (encoding, data)) = match &mut *open {
+        let (samples, times_ms, (encoding, data)) = match &mut open {
             OpenChunk::Floats(chunk) => (chunk.len(), chunk.times_ms(), chunk.finish()),
             OpenChunk::Histograms(chunk) => (chunk.len(), chunk.times_ms(), chunk.finish()),
         };
@@ -368,16 +390,21 @@ impl BlockBuilder {
             self.cut(SeriesId(at))?;
         }
         let count = self.series.len();
-        let Self { temp_dir, budget_bytes, series, segments, segment_starts, .. } = self;
-        let joined = join(series);
-        if joined.is_empty() {
+        let Self { temp_dir, budget_bytes, symbols, mut series, segments, segment_starts, .. } = self;
+        series.retain(|at| !at.chunks.is_empty());
+        if series.is_empty() {
             return Ok(None);
         }
+        let spool_error = |source| BuildError::Spool { series: count, source };
+        if symbols.overflown() {
+            return Err(spool_error(index::too_large("symbols")));
+        }
+        let sorted = symbols.sort(series.iter_mut().map(|at| &mut at.labels));
+        let joined = join(series);
         let mut index = Spool::new(temp_dir, budget_bytes);
         let entries: Vec<_> =
             joined.iter().map(|at| IndexSeries { labels: &at.labels, chunks: &at.chunks }).collect();
-        let spool_error = |source| BuildError::Spool { series: count, source };
-        let refs = index::write(&mut index, &entries).map_err(spool_error)?;
+        let refs = index::write(&mut index, &sorted, &entries).map_err(spool_error)?;
         let tombstones = tombstones(&joined, &refs);
         let hash = segments.hash() ^ index.hash().rotate_left(32) ^ u64::from(crc32c(&tombstones));
         let memory_bytes = [&segments, &index].iter().map(|spool| spool.memory_bytes()).sum();
@@ -399,9 +426,8 @@ impl BlockBuilder {
     }
 }
 
-/// Series with chunks in label order, those with equal labels as one, chunks by time.
+/// Series in label order, those with equal labels as one, chunks by time.
 fn join(mut series: Vec<BuiltSeries>) -> Vec<BuiltSeries> {
-    series.retain(|at| !at.chunks.is_empty());
     series.sort_by(|a, b| a.labels.cmp(&b.labels));
     series.dedup_by(|from, into| {
         let same = from.labels == into.labels;

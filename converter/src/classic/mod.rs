@@ -10,7 +10,9 @@
 //!   given, those of negative and zero buckets included, and one for `+Inf`, which is the count. A value is the number
 //!   of observations in buckets that end at or below `le`: where the resolution changes, the coarser buckets count
 //!   from their own upper bounds on.
-//! - Custom buckets: one series for each bound that a histogram has itself, and one for `+Inf`.
+//! - Custom buckets: one series for each bound that a histogram has itself, and one for `+Inf`, which is the sum of
+//!   all buckets: it is not the count where the histogram contradicts itself.
+//! - Buckets are added up as doubles, from the lowest bound on, integers too: beyond 2^53 they round, they never wrap.
 //! - A stale marker ends all series.
 //!
 //! Names and `le` are those of Prometheus' own conversion of custom buckets (`model/histogram/convert.go`). It counts
@@ -25,8 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tsdb_reader::Labels;
 use tsdb_reader::labels::METRIC_NAME;
 use tsdb_reader::samples::{
-    CUSTOM_BUCKETS_SCHEMA, FloatSample, HistogramColumns, HistogramKind, HistogramLayout, HistogramRow,
-    STALE_NAN_BITS,
+    CUSTOM_BUCKETS_SCHEMA, FloatSample, HistogramColumns, HistogramLayout, HistogramRow, STALE_NAN_BITS,
 };
 
 use crate::build::{BlockBuilder, BuildError, SeriesId};
@@ -157,8 +158,24 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// Takes in those of more histograms.
-    pub fn add(&mut self, columns: &HistogramColumns) {
+    /// How many classic series the histograms become, those of count and sum too.
+    pub fn series(&self) -> usize {
+        let finite = self.all().filter(|&at| at != UpperBound::INFINITE).count();
+        finite + 3
+    }
+
+    fn all(&self) -> impl Iterator<Item = UpperBound> + '_ {
+        self.exponential.union(&self.custom).copied()
+    }
+
+    /// All bounds from the lowest on, `+Inf` among them; true for those of exponential buckets.
+    fn in_order(&self) -> Vec<(UpperBound, bool)> {
+        let all: BTreeSet<_> = self.all().chain([UpperBound::INFINITE]).collect();
+        all.into_iter().map(|at| (at, self.exponential.contains(&at))).collect()
+    }
+
+    /// Takes in those of more histograms, from the time `start_ms` on.
+    pub fn add(&mut self, columns: &HistogramColumns, start_ms: i64) {
         let buckets = buckets_of(columns);
         // Most rows populate what the rows before did: each bucket is looked up once.
         let mut is_known: Vec<Vec<bool>> = buckets.iter().map(|at| vec![false; at.ascending.len()]).collect();
@@ -169,7 +186,7 @@ impl Bounds {
             let (Some(buckets), Some(is_known)) = (buckets.get(layout), is_known.get_mut(layout)) else {
                 continue;
             };
-            if row.is_stale() {
+            if row.is_stale() || row.timestamp_ms < start_ms {
                 continue;
             }
             for ((upper, count), is_known) in buckets.counts(&row).zip(is_known) {
@@ -183,8 +200,8 @@ impl Bounds {
     }
 }
 
-/// The classic series of one histogram series, on their way into a block.
-pub struct Unrolling {
+/// The classic series of one histogram series, or some of them, on their way into a block.
+struct Unrolling {
     count: Option<SeriesId>,
     sum: Option<SeriesId>,
     /// By upper bound; nothing when they are not wanted.
@@ -193,11 +210,12 @@ pub struct Unrolling {
 }
 
 impl Unrolling {
-    /// Adds the series of a histogram with these labels to `builder`; those of metrics that `wants` does not want are
-    /// left out. Nothing for a series without a metric name.
-    pub fn new(
+    /// Adds the series of some bounds of a histogram with these labels to `builder`, those of count and sum with
+    /// `+Inf`; those of metrics that `wants` does not want are left out. Nothing when none is left, or without a
+    /// metric name.
+    fn new(
         labels: &Labels,
-        bounds: &Bounds,
+        bounds: &[(UpperBound, bool)],
         wants: impl Fn(&[u8]) -> bool,
         builder: &mut BlockBuilder,
     ) -> Option<Self> {
@@ -206,25 +224,24 @@ impl Unrolling {
             let name = [metric, suffix].concat();
             wants(&name).then(|| builder.add_series(renamed(labels, &name, le)))
         };
-        let (count, sum) = (add(COUNT, None), add(SUM, None));
-        let all = bounds.exponential.union(&bounds.custom).copied().chain([UpperBound::INFINITE]);
-        let buckets: BTreeMap<_, _> = all
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .filter_map(|at| Some((at, add(BUCKET, Some(at))?)))
-            .collect();
-        let finite = |at: &&UpperBound| **at != UpperBound::INFINITE;
-        let exponential = bounds
-            .exponential
-            .iter()
-            .filter(finite)
-            .filter_map(|at| Some((*at, *buckets.get(at)?)))
-            .collect();
-        Some(Self { count, sum, buckets, exponential })
+        let (mut count, mut sum) = (None, None);
+        if bounds.iter().any(|&(at, _)| at == UpperBound::INFINITE) {
+            (count, sum) = (add(COUNT, None), add(SUM, None));
+        }
+        let (mut buckets, mut exponential) = (BTreeMap::new(), Vec::new());
+        for &(at, is_exponential) in bounds {
+            let Some(id) = add(BUCKET, Some(at)) else { break };
+            buckets.insert(at, id);
+            if is_exponential && at != UpperBound::INFINITE {
+                exponential.push((at, id));
+            }
+        }
+        let is_empty = count.is_none() && sum.is_none() && buckets.is_empty();
+        (!is_empty).then_some(Self { count, sum, buckets, exponential })
     }
 
     /// Appends the samples of more histograms, in time order.
-    pub fn push(&self, columns: &HistogramColumns, builder: &mut BlockBuilder) -> Result<(), BuildError> {
+    fn push(&self, columns: &HistogramColumns, builder: &mut BlockBuilder) -> Result<(), BuildError> {
         let buckets = buckets_of(columns);
         for (row, buckets) in rows(columns, &buckets) {
             self.push_row(&row, buckets, builder)?;
@@ -233,7 +250,7 @@ impl Unrolling {
     }
 
     /// Ends the chunks of all series, whose samples are all there: an open chunk takes more memory than an ended one.
-    pub fn finish(&self, builder: &mut BlockBuilder) -> Result<(), BuildError> {
+    fn finish(&self, builder: &mut BlockBuilder) -> Result<(), BuildError> {
         let all = self.count.iter().chain(&self.sum).chain(self.buckets.values());
         all.copied().try_for_each(|id| builder.cut(id))
     }
@@ -262,13 +279,13 @@ impl Unrolling {
         if let Some(id) = self.sum {
             builder.push_float(id, sample(row.sum))?;
         }
-        let mut so_far = Cumulative::new(row.kind);
+        let mut so_far = 0.0;
         let mut counts = buckets.counts(row).peekable();
         let mut push = |bound: UpperBound, id: SeriesId| {
             while let Some((_, count)) = counts.next_if(|&(upper, _)| upper <= bound) {
-                so_far.add(count);
+                so_far += row.as_f64(count);
             }
-            builder.push_float(id, sample(so_far.value()))
+            builder.push_float(id, sample(so_far))
         };
         if buckets.is_custom {
             for &(bound, id) in &self.of(buckets) {
@@ -315,35 +332,4 @@ fn renamed(labels: &Labels, metric: &[u8], bound: Option<UpperBound>) -> Labels 
         renamed.sort();
     }
     renamed
-}
-
-/// Observations so far, added up as the histogram counts them.
-#[derive(Debug, Clone, Copy)]
-enum Cumulative {
-    Integer(u64),
-    Float(f64),
-}
-
-impl Cumulative {
-    fn new(kind: HistogramKind) -> Self {
-        match kind {
-            HistogramKind::Integer => Self::Integer(0),
-            HistogramKind::Float => Self::Float(0.0),
-        }
-    }
-
-    fn add(&mut self, count: u64) {
-        match self {
-            Self::Integer(sum) => *sum = sum.wrapping_add(count),
-            Self::Float(sum) => *sum += f64::from_bits(count),
-        }
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "a value is a double, as upstream writes it")]
-    fn value(self) -> f64 {
-        match self {
-            Self::Integer(sum) => sum as f64,
-            Self::Float(sum) => sum,
-        }
-    }
 }

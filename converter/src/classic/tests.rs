@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tsdb_reader::chunks::Chunks;
 use tsdb_reader::index::Series;
-use tsdb_reader::samples::{CounterResetHint, FloatColumns, Span, is_stale_nan};
+use tsdb_reader::samples::{CounterResetHint, FloatColumns, HistogramKind, Span, is_stale_nan};
 use tsdb_reader::{Block, Ulid};
 
 use super::*;
@@ -39,7 +39,7 @@ fn push(
     zero_count: u64,
     buckets: &[u64],
 ) {
-    let count = zero_count + buckets.iter().sum::<u64>();
+    let count = buckets.iter().fold(zero_count, |sum, &at| sum.wrapping_add(at));
     columns.push(HistogramRow {
         timestamp_ms: time_ms,
         start_timestamp_ms: 0,
@@ -58,13 +58,30 @@ fn push_stale(columns: &mut HistogramColumns, time_ms: i64) {
     *columns.sums.last_mut().unwrap() = f64::from_bits(STALE_NAN_BITS);
 }
 
-/// `name{le}` and its samples: time and value, a stale marker as `stale`.
+/// `name{le}` and its samples: time and value, a stale marker as `stale`. How many bounds a pass has is all the same.
 fn unroll(columns: &HistogramColumns, wants: impl Fn(&[u8]) -> bool) -> BTreeMap<String, String> {
+    let whole = unroll_in_passes(columns, &wants, usize::MAX);
+    for bounds_at_once in 1..4 {
+        assert_eq!(unroll_in_passes(columns, &wants, bounds_at_once), whole);
+    }
+    whole
+}
+
+fn unroll_in_passes(
+    columns: &HistogramColumns,
+    wants: &impl Fn(&[u8]) -> bool,
+    bounds_at_once: usize,
+) -> BTreeMap<String, String> {
     let labels = Labels::from_iter([(METRIC_NAME, &b"m"[..]), (b"job", b"a"), (b"path", b"/")]);
     let mut bounds = Bounds::default();
-    bounds.add(columns);
+    bounds.add(columns, i64::MIN);
     let mut builder = BlockBuilder::new(std::env::temp_dir(), 1 << 20);
-    Unrolling::new(&labels, &bounds, wants, &mut builder).unwrap().push(columns, &mut builder).unwrap();
+    for pass in bounds.in_order().chunks(bounds_at_once) {
+        if let Some(unrolling) = Unrolling::new(&labels, pass, wants, &mut builder) {
+            unrolling.push(columns, &mut builder).unwrap();
+            unrolling.finish(&mut builder).unwrap();
+        }
+    }
     let Some(built) = builder.finish(|_| Ulid::from_bytes([0; 16])).unwrap() else { return BTreeMap::new() };
     let block = Block::open(built.source).unwrap();
     let chunks = Chunks::open(block.source().clone()).unwrap();
@@ -159,6 +176,23 @@ fn custom_buckets_have_all_their_bounds_and_no_others() {
             ("m_sum ", "10:4.5 20:1.5"),
         ],
     );
+}
+
+#[test]
+fn buckets_that_exceed_an_integer_together_do_not_wrap() {
+    const HUGE: u64 = 1 << 63;
+    let two = "10:18446744073709552000";
+    let infinite = |layout: &HistogramLayout| {
+        let mut columns = HistogramColumns::default();
+        push(&mut columns, 10, layout, 0, &[HUGE, HUGE, 5000]);
+        unroll(&columns, |name| name == b"m_bucket")
+    };
+    let found = infinite(&layout(0, 0.0, &[(0, 3)], &[]));
+    // The count is what the histogram says it is, wrapped or not.
+    assert_eq!(found["m_bucket +Inf"], "10:5000");
+    assert_eq!((&*found["m_bucket 1.0"], &*found["m_bucket 2.0"]), ("10:9223372036854776000", two));
+    let found = infinite(&custom(&[1.0, 2.0], &[(0, 3)]));
+    assert_eq!((&*found["m_bucket 2.0"], &*found["m_bucket +Inf"]), (two, "10:18446744073709556000"));
 }
 
 #[test]

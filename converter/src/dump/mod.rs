@@ -16,7 +16,6 @@ mod lines;
 mod printable;
 
 use std::io::{self, Write};
-use std::ops::Range;
 use std::path::PathBuf;
 
 use tsdb_reader::index::{ChunkMeta, Series};
@@ -27,10 +26,10 @@ use crate::blocks::OpenBlock;
 use crate::convert::{ConvertError, open_blocks, parse_selectors};
 use crate::discover::{ReadOptions, discover};
 use crate::finding::{Findings, Severity};
-use crate::merge::{Merger, Wanted};
+use crate::merge::{Appended, Became, Consumer, Merger, Take, Wanted};
 use crate::options::ConvertOptions;
 use crate::order::Order;
-use crate::series::{Reach, SeriesMerge, Walk};
+use crate::series::{MergedSeries, Reach, SeriesMerge, Walk};
 use crate::tally::{Loss, Tally};
 use crate::time::TimeBounds;
 use lines::Lines;
@@ -150,6 +149,7 @@ fn dump_blocks(
         writable,
         drop_stale: options.format == DumpFormat::OpenMetrics,
         nested: true,
+        lookback_ms: 0,
     };
     let sort_budget_bytes = usize::try_from(options.memory_limit / 4).unwrap_or(usize::MAX);
     let walk = Walk { order, temp_dir: &options.temp_dir, sort_budget_bytes };
@@ -161,37 +161,19 @@ fn dump_blocks(
 
     let mut findings = Findings::default();
     let mut merger = Merger::new(blocks, wanted);
-    let mut columns = FloatColumns::default();
-    let mut text =
-        Text { lines: Lines::new(options.format), bytes: Vec::with_capacity(BUFFER_BYTES * 2), out };
-    let mut histograms = HistogramColumns::default();
-    let (mut left_out, mut left_out_series) = (0, 0);
+    let mut text = Text {
+        format: options.format,
+        lines: Lines::new(options.format),
+        bytes: Vec::with_capacity(BUFFER_BYTES * 2),
+        out,
+        floats: FloatColumns::default(),
+        floats_done: 0,
+        histograms: HistogramColumns::default(),
+        left_out: 0,
+        left_out_series: 0,
+    };
     while let Some(series) = merge.next().map_err(ConvertError::from)? {
-        columns.clear();
-        let appended = merger.append(&series.members, &mut columns);
-        if options.format == DumpFormat::OpenMetrics && appended.histograms.count > 0 {
-            left_out += appended.histograms.count;
-            left_out_series += u64::from(appended.samples == 0);
-        } else if appended.rows() == 0 {
-            continue;
-        }
-        text.lines.begin(&series.labels);
-        let mut floats = 0..columns.len();
-        loop {
-            histograms.clear();
-            let more = merger.append_histograms(&mut histograms, BUCKETS);
-            for row in (0..histograms.len()).map_while(|row| histograms.row(row)) {
-                let before = columns.times_ms.partition_point(|&time_ms| time_ms < row.timestamp_ms);
-                text.floats(&columns, floats.start..before)?;
-                floats.start = before;
-                text.lines.push_histogram(&mut text.bytes, &row);
-                text.write_if_full()?;
-            }
-            if !more {
-                break;
-            }
-        }
-        text.floats(&columns, floats)?;
+        merger.feed(&series, Take::Samples, BUCKETS, &mut text)?;
     }
     text.lines.end(&mut text.bytes);
     text.out.write_all(&text.bytes)?;
@@ -200,26 +182,78 @@ fn dump_blocks(
     let (mut tally, of_chunks) = merger.finish();
     findings.append(of_chunks);
     tally.replaced_utf8 = text.lines.replaced_utf8();
-    tally.written -= left_out;
-    tally.written_histograms -= left_out;
-    tally.series -= left_out_series;
-    tally.lose(Loss::NoOpenMetricsForm, left_out);
+    tally.written -= text.left_out;
+    tally.written_histograms -= text.left_out;
+    tally.series -= text.left_out_series;
+    tally.lose(Loss::NoOpenMetricsForm, text.left_out);
     Ok((tally, findings))
 }
 
 /// Lines on their way out.
 struct Text<'a> {
+    format: DumpFormat,
     lines: Lines,
     bytes: Vec<u8>,
     out: &'a mut dyn Write,
+    /// Of the series begun.
+    floats: FloatColumns,
+    /// How many of them are written.
+    floats_done: usize,
+    histograms: HistogramColumns,
+    /// Histograms that the format has no form for, and series of these alone.
+    left_out: u64,
+    left_out_series: u64,
+}
+
+impl Consumer for Text<'_> {
+    type Error = io::Error;
+
+    fn floats(&mut self) -> &mut FloatColumns {
+        &mut self.floats
+    }
+
+    fn histograms(&mut self) -> &mut HistogramColumns {
+        &mut self.histograms
+    }
+
+    fn begin(&mut self, series: &MergedSeries, appended: Appended) -> io::Result<()> {
+        if self.format == DumpFormat::OpenMetrics {
+            self.left_out += appended.histograms.samples;
+            self.left_out_series += u64::from(appended.samples == 0);
+        }
+        self.lines.begin(&series.labels);
+        Ok(())
+    }
+
+    fn portion(&mut self, _more: bool) -> io::Result<()> {
+        for row in 0..self.histograms.len() {
+            let Some(time_ms) = self.histograms.times_ms.get(row).copied() else { break };
+            self.write_floats(self.floats.times_ms.partition_point(|&float_ms| float_ms < time_ms))?;
+            if let Some(row) = self.histograms.row(row) {
+                self.lines.push_histogram(&mut self.bytes, &row);
+            }
+            self.write_if_full()?;
+        }
+        self.histograms.clear();
+        Ok(())
+    }
+
+    fn end(&mut self) -> io::Result<Became> {
+        self.write_floats(self.floats.len())?;
+        self.floats.clear();
+        self.floats_done = 0;
+        Ok(Became::Rows)
+    }
 }
 
 impl Text<'_> {
-    /// Writes some samples of the series begun.
-    fn floats(&mut self, columns: &FloatColumns, rows: Range<usize>) -> io::Result<()> {
-        let times_ms = columns.times_ms.get(rows.clone()).unwrap_or_default();
-        let values = columns.values.get(rows).unwrap_or_default();
-        for (times_ms, values) in times_ms.chunks(1024).zip(values.chunks(1024)) {
+    /// Writes the floats of the series begun up to row `end`.
+    fn write_floats(&mut self, end: usize) -> io::Result<()> {
+        while self.floats_done < end {
+            let rows = self.floats_done..end.min(self.floats_done + 1024);
+            self.floats_done = rows.end;
+            let times_ms = self.floats.times_ms.get(rows.clone()).unwrap_or_default();
+            let values = self.floats.values.get(rows).unwrap_or_default();
             self.lines.push(&mut self.bytes, times_ms, values);
             self.write_if_full()?;
         }

@@ -24,6 +24,7 @@ use crate::error::error_chain;
 /// A chunk of late samples. It may overlap any other chunk.
 #[derive(Debug, Clone)]
 pub(super) struct LateChunk {
+    chunk_ref: HeadChunkRef,
     pub min_time_ms: i64,
     pub max_time_ms: i64,
     encoding: Encoding,
@@ -34,8 +35,8 @@ pub(super) struct LateChunk {
 /// The chunks of each series.
 #[derive(Debug, Default)]
 pub(super) struct MappedChunks {
-    /// As they are in the builder.
-    in_order: HashMap<HeadSeriesRef, Vec<StoredChunk>, FixedState>,
+    /// As they are in the builder, by series, each in the order of the files.
+    in_order: Vec<(HeadSeriesRef, StoredChunk)>,
     late: HashMap<HeadSeriesRef, Vec<LateChunk>, FixedState>,
     late_data: Bytes,
     /// The last chunk there is, whoever's.
@@ -43,12 +44,21 @@ pub(super) struct MappedChunks {
 }
 
 impl MappedChunks {
-    pub(super) fn in_order(&self, series_ref: HeadSeriesRef) -> &[StoredChunk] {
-        self.in_order.get(&series_ref).map(Vec::as_slice).unwrap_or_default()
+    pub(super) fn in_order(&self, series_ref: HeadSeriesRef) -> impl Iterator<Item = StoredChunk> {
+        let from = self.in_order.partition_point(|(before, _)| *before < series_ref);
+        let behind = self.in_order.get(from..).unwrap_or_default().iter();
+        behind.take_while(move |(of, _)| *of == series_ref).map(|(_, chunk)| *chunk)
     }
 
     pub(super) fn late(&self, series_ref: HeadSeriesRef) -> &[LateChunk] {
         self.late.get(&series_ref).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The late chunk of a series at just this place, if it was read.
+    pub(super) fn late_at(&self, series_ref: HeadSeriesRef, chunk_ref: HeadChunkRef) -> Option<&LateChunk> {
+        // As they are in the files, which ascend.
+        let chunks = self.late(series_ref);
+        chunks.binary_search_by_key(&chunk_ref, |chunk| chunk.chunk_ref).ok().and_then(|at| chunks.get(at))
     }
 
     /// A late chunk with its data.
@@ -58,10 +68,7 @@ impl MappedChunks {
 
     /// Samples in chunks, by series.
     pub(super) fn samples(&self) -> impl Iterator<Item = (HeadSeriesRef, u64)> {
-        let in_order = self
-            .in_order
-            .iter()
-            .map(|(series_ref, chunks)| (*series_ref, chunks.iter().map(|chunk| chunk.samples).sum()));
+        let in_order = self.in_order.iter().map(|(series_ref, chunk)| (*series_ref, chunk.samples));
         let late = self.late.iter().map(|(series_ref, chunks)| {
             let samples =
                 chunks.iter().map(|chunk| self.late_chunk(chunk).num_samples().map_or(0, u64::from));
@@ -91,16 +98,20 @@ impl MappedChunks {
             findings.broken("head-chunks-gap", &after.path, message);
             listed = listed.get(..kept).unwrap_or_default();
         }
+        let mut sequence = Sequence { from_ms: options.min_valid_time_ms, last_ms: HashMap::default() };
         for (at, file) in listed.iter().enumerate() {
             let is_newest = at + 1 == listed.len();
-            let read = read_file(files, file, is_newest).and_then(|chunks| {
-                let in_sequence = mapped.check_sequence(&chunks, options.min_valid_time_ms);
-                in_sequence.map_err(|error| error.in_head_file(&*file.path)).map(|()| chunks)
+            let read = files.read(&file.path);
+            let read = read.map_err(|source| Error::ReadHead { path: file.path.clone(), source });
+            let checked = read.and_then(|bytes| {
+                let chunks = HeadChunks::open(bytes, file.number, is_newest);
+                let checked = chunks.and_then(|chunks| sequence.check(chunks.clone()).map(|()| chunks));
+                checked.map_err(|error| error.in_head_file(&*file.path))
             });
-            match read {
+            match checked {
                 Ok(chunks) => {
-                    for chunk in &chunks {
-                        mapped.add(chunk, options, &mut late_data, builders, account, findings)?;
+                    for chunk in chunks.flatten() {
+                        mapped.add(&chunk, options, &mut late_data, builders, account, findings)?;
                     }
                 }
                 Err(Error::DecodeHead { source, .. }) if is_newest && source.is_torn() => {
@@ -117,26 +128,9 @@ impl MappedChunks {
                 }
             }
         }
+        mapped.in_order.sort_by_key(|(series_ref, _)| *series_ref);
         mapped.late_data = late_data.finish().map_err(spool_error)?;
         Ok(mapped)
-    }
-
-    /// In-order chunks of a series follow each other; where they do not, a server takes the file for damaged.
-    fn check_sequence(&self, chunks: &[HeadChunk], min_valid_time_ms: i64) -> Result<(), DecodeError> {
-        let mut last: HashMap<HeadSeriesRef, i64, FixedState> = HashMap::default();
-        for chunk in chunks.iter().filter(|at| !at.out_of_order && at.max_time_ms >= min_valid_time_ms) {
-            let before = last
-                .insert(chunk.series_ref, chunk.max_time_ms)
-                .or_else(|| self.in_order(chunk.series_ref).last().map(|before| before.meta.max_time_ms));
-            if before.is_some_and(|before| before >= chunk.min_time_ms) {
-                let expected = "after the chunk before it of the same series";
-                let found = chunk.min_time_ms;
-                let kind =
-                    DecodeErrorKind::InvalidSigned { field: "min time of head chunk", found, expected };
-                return Err(DecodeError { offset: chunk.chunk_ref.offset(), kind });
-            }
-        }
-        Ok(())
     }
 
     fn add(
@@ -165,6 +159,7 @@ impl MappedChunks {
             late_data.write(data).map_err(spool_error)?;
             let of_series = self.late.entry(chunk.series_ref).or_default();
             of_series.push(LateChunk {
+                chunk_ref: chunk.chunk_ref,
                 min_time_ms: chunk.min_time_ms,
                 max_time_ms: chunk.max_time_ms,
                 encoding,
@@ -182,7 +177,7 @@ impl MappedChunks {
         } else {
             builders.in_order.store_chunk(encoding, data, times_ms)?.into_iter().collect()
         };
-        self.in_order.entry(chunk.series_ref).or_default().extend(stored);
+        self.in_order.extend(stored.into_iter().map(|stored| (chunk.series_ref, stored)));
         Ok(())
     }
 }
@@ -191,12 +186,33 @@ fn spool_error(source: io::Error) -> BuildError {
     BuildError::Spool { series: 0, source }
 }
 
-/// The chunks of one file; those of a damaged one are not given.
-fn read_file(files: &dyn HeadFiles, file: &NumberedFile, is_newest: bool) -> Result<Vec<HeadChunk>, Error> {
-    let bytes =
-        files.read(&file.path).map_err(|source| Error::ReadHead { path: file.path.clone(), source })?;
-    let chunks = HeadChunks::open(bytes, file.number, is_newest).and_then(Iterator::collect);
-    chunks.map_err(|error| error.in_head_file(&*file.path))
+/// In-order chunks of a series follow each other; where they do not, a server takes the file for damaged.
+struct Sequence {
+    /// The end of the newest block: chunks that end before it may be of another time.
+    from_ms: i64,
+    /// End of the last chunk of each series.
+    last_ms: HashMap<HeadSeriesRef, i64, FixedState>,
+}
+
+impl Sequence {
+    /// Decodes a whole file, for nothing of a damaged one is used.
+    fn check(&mut self, chunks: HeadChunks) -> Result<(), DecodeError> {
+        for chunk in chunks {
+            let chunk = chunk?;
+            if chunk.out_of_order || chunk.max_time_ms < self.from_ms {
+                continue;
+            }
+            let before = self.last_ms.insert(chunk.series_ref, chunk.max_time_ms);
+            if before.is_some_and(|before| before >= chunk.min_time_ms) {
+                let expected = "after the chunk before it of the same series";
+                let found = chunk.min_time_ms;
+                let kind =
+                    DecodeErrorKind::InvalidSigned { field: "min time of head chunk", found, expected };
+                return Err(DecodeError { offset: chunk.chunk_ref.offset(), kind });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Writes the samples of a chunk from `min_ms` on. Those before are in blocks.

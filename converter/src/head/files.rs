@@ -12,8 +12,9 @@ use tsdb_reader::head::HeadFiles;
 
 use crate::tree::Tree;
 
-/// Largest file that is read. Segments have 128 MiB, unless someone chose up to 256; head chunk files 128 MiB.
-const FILE_BYTES: u64 = 1 << 30;
+/// Largest file that is read, and that a server writes. Segments have 128 MiB, unless someone chose up to 256; head
+/// chunk files 128 MiB.
+const FILE_BYTES: u64 = 256 << 20;
 
 /// The data directory at the root of a tree.
 #[derive(Debug, Clone)]

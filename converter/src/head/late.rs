@@ -1,14 +1,23 @@
 //! Late samples: the log of samples that came out of order, and the head chunks that hold such.
 //!
 //! When the open chunk of late samples of a series is full it is written to `chunks_head/`, and a *marker* goes into
-//! the log: what came before it is in that chunk. A marker for a chunk that is not there any more says nothing, and
-//! the samples before it stay. Late samples know no end of the newest block: they may be of any time.
+//! the log: what came before it is in that chunk.
+//!
+//! ```text
+//! log        │ a b c │ marker 1 │ d e │ marker 2 │ f │          chunk 2: d e
+//! server     chunk 2 is there, so all before marker 2 is in chunks          ► d e f
+//! here       chunk 1 is not there, so a b c are in the log alone            ► a b c d e f
+//! ```
+//! A server that is killed may leave a marker whose chunk was never written, or that names none, for a compaction took
+//! the samples before it. On start it compares markers with the last chunk there is alone, and forgets samples that
+//! it answered before. Here a marker takes those samples back that its chunk holds, and no others; what a server
+//! forgets is named. Late samples know no end of the newest block: they may be of any time.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
-use tsdb_reader::head::record::SampleEntry;
-use tsdb_reader::head::{HeadSeriesRef, RawRecord, Record};
+use tsdb_reader::head::record::{MarkerEntries, SampleEntry};
+use tsdb_reader::head::{HeadChunkRef, HeadSeriesRef, RawRecord, Record};
 use tsdb_reader::samples::{CounterResetHint, FloatColumns, FloatSample, Histogram, HistogramColumns};
 use tsdb_reader::{Chunk, DecodeError};
 
@@ -40,17 +49,7 @@ impl Replay<'_> {
                 self.account.late_log.read += entries.skipped();
                 self.account.late_log.drop(Dropped::Undecodable, entries.skipped());
             }
-            Record::Markers(entries) => {
-                for marker in entries.flatten() {
-                    if marker.chunk_ref > self.mapped.last {
-                        continue;
-                    }
-                    if let Ok(series) = self.series.find(marker.series_ref) {
-                        let late = std::mem::take(&mut series.late);
-                        self.account.late_log.take_back(Dropped::InHeadChunks, late.len() as u64);
-                    }
-                }
-            }
+            Record::Markers(entries) => self.apply_markers(entries),
             Record::Unknown(_) => self.account.unknown_records += 1,
             // A server logs none of these here, and passes over them.
             Record::Series(_)
@@ -79,17 +78,65 @@ impl Replay<'_> {
         }
     }
 
+    /// Open samples that became several chunks have as many markers, one after the other.
+    fn apply_markers(&mut self, entries: MarkerEntries<'_>) {
+        let mut entries = entries.flatten().peekable();
+        while let Some(first) = entries.next() {
+            let series_ref = first.series_ref;
+            self.take_back_late(series_ref, first.chunk_ref);
+            let mut lowest = first.chunk_ref;
+            while let Some(more) = entries.next_if(|more| more.series_ref == series_ref) {
+                self.take_back_late(series_ref, more.chunk_ref);
+                lowest = lowest.min(more.chunk_ref);
+            }
+            let Ok(series) = self.series.find(series_ref) else { continue };
+            if series.late.is_empty() && !self.unwritten.contains_key(&series.in_order) {
+                continue;
+            }
+            let unwritten = self.unwritten.entry(series.in_order).or_default();
+            let late = std::mem::take(&mut series.late);
+            self.account.late_log.take_back(Dropped::Duplicate, merge(&mut unwritten.kept, late));
+            // To a server all chunks up to the last one are there.
+            if lowest <= self.mapped.last {
+                let kept = std::mem::take(&mut unwritten.kept);
+                self.account.late_log.take_back(Dropped::Duplicate, merge(&mut unwritten.forgotten, kept));
+            }
+        }
+    }
+
+    /// Takes back the open samples of a series that a head chunk holds, if it was read.
+    fn take_back_late(&mut self, series_ref: HeadSeriesRef, chunk_ref: HeadChunkRef) {
+        let Ok(series) = self.series.find(series_ref) else { return };
+        let Some(chunk) = self.mapped.late_at(series_ref, chunk_ref) else { return };
+        if series.late.is_empty() {
+            return;
+        }
+        let (mut floats, mut histograms) = (FloatColumns::default(), HistogramColumns::default());
+        decode(&self.mapped.late_chunk(chunk), &mut floats, &mut histograms);
+        let times_ms = floats.times_ms.iter().chain(&histograms.times_ms);
+        let in_chunk = times_ms.filter(|time_ms| series.late.remove(time_ms).is_some()).count();
+        self.account.late_log.take_back(Dropped::InHeadChunks, in_chunk as u64);
+    }
+
     /// Gives all late samples to their builder, those of a series in time order.
-    pub(super) fn finish_late(&mut self) -> Result<(), BuildError> {
+    ///
+    /// Returns how many there are that a server forgets, and of how many series.
+    pub(super) fn finish_late(&mut self) -> Result<(u64, u64), BuildError> {
+        let mut forgotten = (0, 0);
         for series in self.series.iter_mut() {
             let mut chunks: Vec<&LateChunk> = self.mapped.late(series.chunks_of).iter().collect();
-            let mut samples = std::mem::take(&mut series.late);
+            let Unwritten { forgotten: mut samples, kept } =
+                self.unwritten.remove(&series.in_order).unwrap_or_default();
+            let mut alone: BTreeSet<i64> = samples.keys().copied().collect();
+            for newer in [kept, std::mem::take(&mut series.late)] {
+                self.account.late_log.take_back(Dropped::Duplicate, merge(&mut samples, newer));
+            }
             if chunks.is_empty() && samples.is_empty() {
                 continue;
             }
-            let labels = self.builders.in_order.labels(series.in_order);
+            let labels = self.builders.in_order.labels(series.in_order).unwrap_or_default();
             let late = &mut self.builders.late;
-            let id = late.add_series(labels.cloned().unwrap_or_default());
+            let id = late.add_series(&labels);
             for interval in self.builders.in_order.deleted(series.in_order) {
                 late.delete(id, *interval);
             }
@@ -99,7 +146,7 @@ impl Replay<'_> {
                 for chunk in chunks.drain(..) {
                     let chunk = self.mapped.late_chunk(chunk);
                     let promised = chunk.num_samples().map_or(0, u64::from);
-                    let (decoded, added) = decode_into(&chunk, &mut samples);
+                    let (decoded, added) = decode_into(&chunk, &mut samples, &mut alone);
                     account.take_back(Dropped::Undecodable, promised.saturating_sub(decoded));
                     account.take_back(Dropped::Duplicate, decoded - added);
                 }
@@ -117,9 +164,29 @@ impl Replay<'_> {
                     LateSample::Histogram(histogram) => late.push_histogram(id, histogram.as_row())?,
                 }
             }
+            forgotten.0 += alone.len() as u64;
+            forgotten.1 += u64::from(!alone.is_empty());
         }
-        Ok(())
+        Ok(forgotten)
     }
+}
+
+/// Late samples of a series behind which a marker stands whose chunk does not hold them.
+#[derive(Debug, Default)]
+pub(super) struct Unwritten {
+    /// A server forgets them on start.
+    forgotten: BTreeMap<i64, LateSample>,
+    /// It keeps them so far.
+    kept: BTreeMap<i64, LateSample>,
+}
+
+/// Adds newer samples; of those with one time the older stays. Returns how many did not.
+fn merge(samples: &mut BTreeMap<i64, LateSample>, newer: BTreeMap<i64, LateSample>) -> u64 {
+    let (before, added) = (samples.len(), newer.len());
+    for (time_ms, sample) in newer {
+        samples.entry(time_ms).or_insert(sample);
+    }
+    (before + added - samples.len()) as u64
 }
 
 /// True when chunks, which are sorted, or samples that are in none, share a span of time.
@@ -135,11 +202,19 @@ fn overlap(chunks: &[&LateChunk], samples: &BTreeMap<i64, LateSample>) -> bool {
         })
 }
 
-/// Decodes a chunk among samples that are there already; says how many there were, and how many are new.
-fn decode_into(chunk: &Chunk, samples: &mut BTreeMap<i64, LateSample>) -> (u64, u64) {
+/// Decodes a chunk among samples that are there already, and takes its times out of `alone`; says how many samples it
+/// has, and how many are new.
+fn decode_into(
+    chunk: &Chunk,
+    samples: &mut BTreeMap<i64, LateSample>,
+    alone: &mut BTreeSet<i64>,
+) -> (u64, u64) {
     let (mut floats, mut histograms) = (FloatColumns::default(), HistogramColumns::default());
     decode(chunk, &mut floats, &mut histograms);
     let before = samples.len();
+    for time_ms in floats.times_ms.iter().chain(&histograms.times_ms) {
+        alone.remove(time_ms);
+    }
     for sample in samples_of(&floats) {
         samples.entry(sample.timestamp_ms).or_insert(LateSample::Float(sample));
     }

@@ -27,12 +27,25 @@ pub(super) struct Log<'a> {
 }
 
 /// How reading a log ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum End {
-    /// All of it was read, or cut where the server cuts it.
+    /// All of it was read.
     Read,
+    /// At the first damage, where a server cuts it.
+    Damaged(Damage),
     /// It is none of Prometheus, or of another age.
     Foreign,
+}
+
+/// Where a log is damaged, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Damage {
+    /// Number of the segment and offset.
+    pub at: (u64, u64),
+    /// The segment.
+    pub path: String,
+    /// What is wrong with it.
+    pub error: String,
 }
 
 impl Log<'_> {
@@ -62,9 +75,14 @@ impl Log<'_> {
                         1 => "the rest of it and the segment behind it are not read".to_owned(),
                         _ => format!("the rest of it and the {after} segments behind it are not read"),
                     };
-                    let message = format!("{}; {rest}, a server cuts the log there too", error_chain(&error));
+                    let damage = Damage {
+                        at: (segment.number, offset(&error)),
+                        path: segment.path.clone(),
+                        error: error_chain(&error),
+                    };
+                    let message = format!("{}; {rest}, a server cuts the log there too", damage.error);
                     findings.broken("damaged-log", &segment.path, message);
-                    break;
+                    return Ok(End::Damaged(damage));
                 }
             }
         }
@@ -102,6 +120,14 @@ pub(super) fn gap(before: &str) -> String {
     format!(
         "it does not follow {before}: what is between them is missing, and its samples; take a new copy of the folder"
     )
+}
+
+fn offset(error: &Error) -> u64 {
+    match error {
+        Error::DecodeHead { source, .. } => source.offset,
+        Error::DecodeRecord { offset, .. } => *offset,
+        _ => 0,
+    }
 }
 
 fn is_torn(error: &Error) -> bool {

@@ -9,9 +9,10 @@
 //! A server logs what it is given before it looks at the order, so that the log has samples that it refused, and those
 //! that came late: these are in another log ([`super::late`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use foldhash::fast::FixedState;
 use tsdb_reader::head::record::{SampleEntry, TombstoneEntry};
 use tsdb_reader::head::{HeadSeriesRef, RawRecord, Record};
 use tsdb_reader::samples::{
@@ -22,6 +23,7 @@ use tsdb_reader::{DecodeError, Labels};
 use super::Builders;
 use super::account::{Dropped, HeadAccount};
 use super::chunks::MappedChunks;
+use super::late::Unwritten;
 use super::series::{LastKind, SeriesTable};
 use crate::build::{BuildError, SeriesId};
 use crate::metadata::MetricMetadata;
@@ -35,6 +37,8 @@ pub(super) struct Replay<'a> {
     pub series: SeriesTable,
     /// The newest metadata of each series.
     pub metadata: BTreeMap<SeriesId, MetricMetadata>,
+    /// Late samples of series with a marker that does not hold what it says.
+    pub unwritten: HashMap<SeriesId, Unwritten, FixedState>,
     labels: Labels,
 }
 
@@ -53,8 +57,16 @@ impl<'a> Replay<'a> {
         builders: &'a mut Builders,
         account: &'a mut HeadAccount,
     ) -> Self {
-        let (series, metadata, labels) = (SeriesTable::default(), BTreeMap::new(), Labels::new());
-        Self { min_valid_time_ms, mapped, builders, account, series, metadata, labels }
+        Self {
+            min_valid_time_ms,
+            mapped,
+            builders,
+            account,
+            series: SeriesTable::default(),
+            metadata: BTreeMap::new(),
+            unwritten: HashMap::default(),
+            labels: Labels::new(),
+        }
     }
 
     /// Applies a record. Of one that cannot be decoded to its end nothing is applied, as in a server.
@@ -125,7 +137,7 @@ impl<'a> Replay<'a> {
         builder.forget(series.in_order);
         series.begin(series_ref);
         for chunk in self.mapped.in_order(series_ref) {
-            builder.attach(series.in_order, *chunk)?;
+            builder.attach(series.in_order, chunk)?;
             series.note_chunk(chunk.meta.max_time_ms, chunk.encoding);
         }
         Ok(())
@@ -207,7 +219,8 @@ impl<'a> Replay<'a> {
     }
 }
 
-/// Decodes all entries of a record.
+/// Decodes all entries of a record. They are decoded once more to be applied: a record may have 256 MiB, and its entries
+/// are three times as large in memory.
 pub(super) fn check(payload: &[u8]) -> Result<(), DecodeError> {
     let mut labels = Labels::new();
     match Record::open(payload)? {

@@ -117,7 +117,7 @@ impl SeriesTable {
         let mut next = first;
         while let Some(place) = next {
             let series = self.get(place)?;
-            if !series.ended && builder.labels(series.in_order) == Some(labels) {
+            if !series.ended && builder.has_labels(series.in_order, labels) {
                 break;
             }
             next = series.next_of_hash;
@@ -127,7 +127,7 @@ impl SeriesTable {
             None => {
                 let place = Place(u32::try_from(self.all.len()).ok()?);
                 self.all.push(HeadSeries {
-                    in_order: builder.add_series(labels.clone()),
+                    in_order: builder.add_series(labels),
                     late: BTreeMap::new(),
                     chunks_of: series_ref,
                     last_chunk_ms: None,

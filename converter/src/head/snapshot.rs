@@ -1,7 +1,9 @@
-//! Chunk snapshots: what a server left of its open chunks when it was stopped, where the log before it is missing.
+//! Chunk snapshots: what a server left of its open chunks when it was stopped, where the log before it is missing or
+//! damaged.
 //!
-//! The log and the head chunks hold the same samples, so a snapshot is used only when they are not whole: then its
-//! series begin with their head chunks and the open chunk, and the log is read from where the snapshot was taken.
+//! The log and the head chunks hold the same samples, so a snapshot is used only when the log before it is not whole:
+//! then its series begin with their head chunks and the open chunk, and the log is read from where the snapshot was
+//! taken. A server that writes snapshots reads no older log at all; one that does not ignores them.
 
 use tsdb_reader::head::files::{HeadListing, SnapshotFolder, breaks};
 use tsdb_reader::head::{RawRecord, SnapshotRecord};
@@ -17,7 +19,7 @@ use crate::build::BuildError;
 pub(super) enum Snapshot<'a> {
     /// The log before it is not whole.
     Needed(&'a SnapshotFolder),
-    /// The log before it is whole.
+    /// No file of the log before it is missing.
     Covered(&'a SnapshotFolder),
     /// The log ends before it.
     Outdated(&'a SnapshotFolder),

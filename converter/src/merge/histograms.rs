@@ -17,8 +17,8 @@ use tsdb_reader::samples::{
     CounterResetHint, HistogramColumns, HistogramDecoder, HistogramKind, HistogramRow, Span,
 };
 
-use super::Candidate;
-use crate::rows::{SeriesHistograms, histograms_weight};
+use super::choice::Candidate;
+use crate::rows::{SeriesExtent, histograms_weight};
 
 /// Buckets that are held between choice and rows, about: 8 bytes each.
 const HELD_BUCKETS: usize = 1 << 19;
@@ -37,7 +37,8 @@ pub(super) struct ChosenHistograms {
     chosen: Vec<Chosen>,
     /// How many of the chosen are handed out.
     done: usize,
-    times_ms: Option<(i64, i64)>,
+    /// Of the chosen ones that are rows of the unit.
+    extent: SeriesExtent,
     held: usize,
     spare: Vec<HistogramColumns>,
 }
@@ -76,7 +77,7 @@ impl ChosenHistograms {
             sources: Vec::new(),
             chosen: Vec::new(),
             done: 0,
-            times_ms: None,
+            extent: SeriesExtent::NONE,
             held: 0,
             spare: Vec::new(),
         }
@@ -88,7 +89,7 @@ impl ChosenHistograms {
             self.recycle(source.columns);
         }
         self.chosen.clear();
-        (self.done, self.times_ms, self.held) = (0, None, 0);
+        (self.done, self.extent, self.held) = (0, SeriesExtent::NONE, 0);
     }
 
     /// Decodes the chunk that is part number `part`; also tells what is wrong with it. To be given to `hold`.
@@ -118,11 +119,13 @@ impl ChosenHistograms {
         }
     }
 
-    /// Chooses a histogram, in time order.
-    pub(super) fn choose(&mut self, candidate: &Candidate, follows: bool) {
+    /// Chooses a histogram, in time order; `is_row` unless it lies before the unit.
+    pub(super) fn choose(&mut self, candidate: &Candidate, follows: bool, is_row: bool) {
         let Candidate { part, row, time_ms, .. } = *candidate;
         self.chosen.push(Chosen { part, row, follows });
-        self.times_ms = Some((self.times_ms.map_or(time_ms, |(first, _)| first), time_ms));
+        if is_row {
+            self.extent = self.extent.with(SeriesExtent::of(&[time_ms]));
+        }
         if let Some(Some(source)) = self.sources.get_mut(index(part)) {
             source.left += 1;
         }
@@ -134,22 +137,21 @@ impl ChosenHistograms {
         source.is_some_and(|source| row.checked_add(1) == Some(source.rows))
     }
 
-    /// Number and times of all that is chosen.
-    pub(super) fn extent(&self) -> SeriesHistograms {
-        let (min_time_ms, max_time_ms) = self.times_ms.unwrap_or_default();
-        SeriesHistograms { end: 0, count: self.chosen.len() as u64, min_time_ms, max_time_ms }
+    /// Number and times of all that is chosen, but for what lies before the unit.
+    pub(super) fn extent(&self) -> SeriesExtent {
+        self.extent
     }
 
-    /// Appends to `columns` until they weigh as much as `buckets`; true when there is more.
+    /// Appends to `columns`, one at least, until they weigh as much as `buckets`; true when there is more.
     pub(super) fn append_to(&mut self, columns: &mut HistogramColumns, buckets: usize) -> bool {
         while let Some(&chosen) = self.chosen.get(self.done) {
-            if histograms_weight(columns) >= buckets {
-                return true;
-            }
             self.append_one(chosen, columns);
             self.done += 1;
+            if histograms_weight(columns) >= buckets {
+                break;
+            }
         }
-        false
+        self.done < self.chosen.len()
     }
 
     fn append_one(&mut self, chosen: Chosen, columns: &mut HistogramColumns) {
@@ -287,7 +289,7 @@ mod tests {
                 is_stale: false,
                 doubtful: false,
             };
-            chosen.choose(&candidate, false);
+            chosen.choose(&candidate, false, true);
         }
         chosen
     }
@@ -296,7 +298,7 @@ mod tests {
     fn what_is_held_and_how_much_is_asked_for_at_once_make_no_difference() {
         let mut whole = HistogramColumns::default();
         assert!(!chosen(usize::MAX).append_to(&mut whole, usize::MAX));
-        assert_eq!(whole.len() as u64, chosen(0).extent().count);
+        assert_eq!(whole.len() as u64, chosen(0).extent().samples);
         for most_held in [0, 200, usize::MAX] {
             for buckets in [1, 50, usize::MAX] {
                 let mut chosen = chosen(most_held);

@@ -41,6 +41,17 @@ pub enum SinkError {
         /// What the system said.
         source: io::Error,
     },
+    /// A file is larger than files may be.
+    #[error(
+        "{} is larger than a file may be here: raise the limit (ulimit -f) or choose another --to; a rerun goes on from there",
+        path.display()
+    )]
+    FileTooLarge {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The file system refused.
     #[error("cannot {action} {}", path.display())]
     Io {
@@ -96,10 +107,11 @@ fn advice(levels: &Option<RangeInclusive<i32>>) -> String {
 
 impl SinkError {
     /// An error of the file system on a path.
-    pub(super) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull { path, source },
+            io::ErrorKind::FileTooLarge => Self::FileTooLarge { path, source },
             _ => Self::Io { action, path, source },
         }
     }

@@ -5,6 +5,7 @@
 //! SampleRows ──Encoder──► EncodedRows ──TableWriters──► PartFile … ──publish──► samples/dt=…/part-…-0000.parquet
 //!                         row groups or    samples/        whole, under a                 histograms/dt=…/part-…
 //!                         text segments    histograms/     temporary name                 series/dt=…/part-…
+//!                                          samples_5m/ …                                  samples_5m/dt=…/part-…
 //!                                          series/
 //! ```
 //! Encoding is a pure function of rows and options, and files are cut by what was appended alone. So the bytes do
@@ -30,13 +31,16 @@ pub use part::{Part, PartFile};
 use tables::Extent;
 pub use tables::TableWriters;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use tsdb_reader::samples::FloatColumns;
+use tsdb_reader::samples::{FloatColumns, HistogramColumns};
 
 use crate::columns::{LabelColumn, label_columns};
-use crate::rows::{SampleRows, SeriesRows};
+use crate::resolution::Resolution;
+use crate::rows::SampleRows;
+use crate::schema::Table;
 
 /// Version of the written format. It is part of every fingerprint, and the files carry it; raise it with any change
 /// of the bytes.
@@ -57,13 +61,23 @@ enum FormatEncoder {
 }
 
 impl Encoder {
-    /// Checks the options and prepares all that does not depend on rows.
+    /// Checks the options and prepares all that does not depend on rows, which are raw ones.
     pub fn new(options: OutputOptions) -> Result<Self, SinkError> {
+        Self::with_resolutions(options, [Resolution::RAW])
+    }
+
+    /// The same for rows of these resolutions.
+    pub fn with_resolutions(
+        options: OutputOptions,
+        resolutions: impl IntoIterator<Item = Resolution>,
+    ) -> Result<Self, SinkError> {
         options.validate()?;
         let label_columns = label_columns(&options.label_columns)?;
         let format = match options.format {
             Format::Parquet => {
-                FormatEncoder::Parquet(Arc::new(parquet::ParquetEncoder::new(&options, &label_columns)?))
+                let tables = Table::of(resolutions);
+                let encoder = parquet::ParquetEncoder::new(&options, &label_columns, &tables)?;
+                FormatEncoder::Parquet(Arc::new(encoder))
             }
             Format::Ndjson => FormatEncoder::Ndjson(ndjson::NdjsonEncoder::new(&options, &label_columns)),
         };
@@ -117,19 +131,9 @@ enum EncodedBody {
 }
 
 impl EncodedRows {
-    /// Rows of table `samples`.
-    pub fn rows(&self) -> u64 {
-        self.extents.samples.rows
-    }
-
-    /// Rows of table `histograms`.
-    pub fn histograms(&self) -> u64 {
-        self.extents.histograms.rows
-    }
-
-    /// Series, which is rows of table `series`.
-    pub fn series(&self) -> u64 {
-        self.extents.series.series
+    /// Rows of a table.
+    pub fn rows_of(&self, table: Table) -> u64 {
+        self.extents.get(&table).map_or(0, |extent| extent.rows)
     }
 
     /// Label names and values, counted once per series, in which bytes that are not UTF-8 became U+FFFD.
@@ -166,44 +170,63 @@ impl<'a> Samples<'a> {
     }
 }
 
-/// What the rows of a slice amount to, table by table.
-#[derive(Debug)]
-struct Extents {
-    samples: Extent,
-    histograms: Extent,
-    series: Extent,
+/// What the rows of a slice amount to, table by table; no table without rows.
+type Extents = BTreeMap<Table, Extent>;
+
+/// Those of all tables.
+fn extents(rows: &SampleRows) -> Extents {
+    let mut extents = extents_of_histograms(rows);
+    for resolution in resolutions(rows) {
+        let times_ms = match rows.windows.get(&resolution) {
+            Some(windows) => &windows.floats.times_ms,
+            None => &rows.columns.times_ms,
+        };
+        add_extent(&mut extents, Table::Samples(resolution), rows.floats_of(resolution), times_ms);
+    }
+    let mut series = Extent::NONE;
+    for one in rows.series.iter().filter(|one| one.extent.samples > 0) {
+        series.add(1, one.extent.min_time_ms, one.extent.max_time_ms);
+    }
+    if series.rows > 0 {
+        extents.insert(Table::Series, series);
+    }
+    extents
 }
 
-impl Extents {
-    /// Those of all tables.
-    fn new(rows: &SampleRows) -> Self {
-        let Self { mut samples, mut series, histograms } = Self::of_histograms(rows);
-        for (one, range) in rows.iter() {
-            let times_ms = rows.columns.times_ms.get(range).unwrap_or_default();
-            if let [first, .., last] | [first @ last] = times_ms {
-                samples.add(times_ms.len() as u64, *first, *last);
-            }
-            if let Some(extent) = one.extent(times_ms) {
-                series.add(1, extent.min_time_ms, extent.max_time_ms);
-            }
-        }
-        Self { samples, series, histograms }
+/// Those of histograms alone.
+fn extents_of_histograms(rows: &SampleRows) -> Extents {
+    let mut extents = Extents::new();
+    for resolution in resolutions(rows) {
+        let times_ms = &histograms_of(rows, resolution).times_ms;
+        add_extent(&mut extents, Table::Histograms(resolution), rows.histograms_of(resolution), times_ms);
     }
+    extents
+}
 
-    /// That of table `histograms` alone.
-    fn of_histograms(rows: &SampleRows) -> Self {
-        let mut histograms = Extent::NONE;
-        for (_, range) in rows.iter_histograms() {
-            let times_ms = rows.histograms.times_ms.get(range).unwrap_or_default();
-            if let [first, .., last] | [first @ last] = times_ms {
-                histograms.add(times_ms.len() as u64, *first, *last);
-            }
+fn add_extent(
+    extents: &mut Extents,
+    table: Table,
+    series: impl Iterator<Item = (usize, Range<usize>)>,
+    times_ms: &[i64],
+) {
+    let mut extent = Extent::NONE;
+    for (_, range) in series {
+        let times_ms = times_ms.get(range).unwrap_or_default();
+        if let [first, .., last] | [first @ last] = times_ms {
+            extent.add(times_ms.len() as u64, *first, *last);
         }
-        Self { samples: Extent::NONE, histograms, series: Extent::NONE }
+    }
+    if extent.rows > 0 {
+        extents.insert(table, extent);
     }
 }
 
-/// Series with histograms at hand, and where those stand.
-fn with_histograms(rows: &SampleRows) -> impl Iterator<Item = (&SeriesRows, Range<usize>)> + '_ {
-    rows.iter_histograms().filter(|(_, range)| !range.is_empty())
+/// The resolutions that `rows` may have rows of.
+fn resolutions(rows: &SampleRows) -> impl Iterator<Item = Resolution> + '_ {
+    std::iter::once(Resolution::RAW).chain(rows.windows.keys().copied())
+}
+
+/// The histogram columns of a resolution.
+fn histograms_of(rows: &SampleRows, resolution: Resolution) -> &HistogramColumns {
+    rows.windows.get(&resolution).map_or(&rows.histograms, |windows| &windows.histograms)
 }

@@ -5,15 +5,16 @@
 //! └──── part-…-0000 ─────────┘└──── part-…-0001 ─…         cut by what was appended, by nothing else
 //! ```
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::ndjson::NdjsonTables;
 use super::parquet::ParquetTables;
 use super::part::{Part, PartFile, PartWriter};
-use super::{EncodedBody, EncodedRows, Encoder, FormatEncoder, OutputOptions, SinkError};
+use super::{EncodedBody, EncodedRows, Encoder, FormatEncoder, SinkError};
 use crate::schema::Table;
 
-/// Writes the tables of one unit: `samples`, `histograms` and `series`.
+/// Writes the tables of one unit: `samples`, `histograms`, those of other resolutions, and `series`.
 ///
 /// Slices must come in the order of their rows, whole series each. Dropped before [`TableWriters::finish`], it
 /// removes what it wrote.
@@ -46,7 +47,13 @@ impl TableWriters {
     /// Writers of a unit. Its files become `<dest>/<table>/<partition>/<file_prefix>-0000.<extension>` and so on;
     /// an empty `partition` adds no folder. Nothing is created before the first row.
     pub fn new(encoder: &Encoder, dest: &Path, partition: &str, file_prefix: &str) -> Self {
-        let place = |table| Place::new(table, dest, partition, file_prefix, encoder.options());
+        let place = Places {
+            dest: dest.to_owned(),
+            partition: partition.to_owned(),
+            file_prefix: file_prefix.to_owned(),
+            extension: encoder.options().extension(),
+            target_file_size_bytes: encoder.options().target_file_size_bytes,
+        };
         let format = match &encoder.format {
             FormatEncoder::Parquet(encoder) => {
                 FormatTables::Parquet(Box::new(ParquetTables::new(encoder.clone(), place)))
@@ -114,6 +121,61 @@ impl Extent {
     }
 }
 
+/// Where the files of a unit go.
+#[derive(Debug)]
+pub(super) struct Places {
+    dest: PathBuf,
+    /// Folder of the partition; empty without.
+    partition: String,
+    file_prefix: String,
+    extension: &'static str,
+    target_file_size_bytes: u64,
+}
+
+impl Places {
+    fn of(&self, table: Table) -> Place {
+        Place {
+            table,
+            dest: self.dest.clone(),
+            folder: match self.partition.as_str() {
+                "" => table.name(),
+                partition => format!("{table}/{partition}"),
+            },
+            file_prefix: self.file_prefix.clone(),
+            extension: self.extension,
+            target_file_size_bytes: self.target_file_size_bytes,
+        }
+    }
+}
+
+/// The files of a unit, table by table; tables begin with their first rows.
+#[derive(Debug)]
+pub(super) struct UnitTables<F> {
+    places: Places,
+    tables: BTreeMap<Table, TableWriter<F>>,
+}
+
+impl<F: TableFile> UnitTables<F> {
+    pub(super) fn new(places: Places) -> Self {
+        Self { places, tables: BTreeMap::new() }
+    }
+
+    /// The files of `table`.
+    pub(super) fn of(&mut self, table: Table) -> &mut TableWriter<F> {
+        let places = &self.places;
+        self.tables.entry(table).or_insert_with(|| TableWriter::new(places.of(table)))
+    }
+
+    /// All files, whole, in the order of the tables.
+    pub(super) fn finish(self) -> Result<Vec<PartFile>, SinkError> {
+        let mut files = Vec::new();
+        for table in self.tables.into_values() {
+            files.extend(table.finish()?);
+        }
+        Ok(files)
+    }
+}
+
 /// Where the files of a table go.
 #[derive(Debug)]
 pub(super) struct Place {
@@ -127,20 +189,6 @@ pub(super) struct Place {
 }
 
 impl Place {
-    fn new(table: Table, dest: &Path, partition: &str, file_prefix: &str, options: &OutputOptions) -> Self {
-        Self {
-            table,
-            dest: dest.to_owned(),
-            folder: match partition {
-                "" => table.name().to_owned(),
-                _ => format!("{table}/{partition}"),
-            },
-            file_prefix: file_prefix.to_owned(),
-            extension: options.extension(),
-            target_file_size_bytes: options.target_file_size_bytes,
-        }
-    }
-
     fn file_name(&self, number: usize) -> String {
         format!("{}-{number:04}.{}", self.file_prefix, self.extension)
     }
@@ -224,7 +272,7 @@ impl<F: TableFile> TableWriter<F> {
         let path = format!("{folder}/{file_name}");
         let file = begin(PartWriter::create(&dest.join(folder), &file_name)?)?;
         let part = Part {
-            table: table.name().to_owned(),
+            table: table.name(),
             path,
             rows: 0,
             series: 0,

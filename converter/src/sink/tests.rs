@@ -14,7 +14,8 @@ use tsdb_reader::samples::STALE_NAN_BITS;
 use xxhash_rust::xxh64::xxh64;
 
 use super::*;
-use crate::rows::{SeriesHistograms, SeriesRows};
+use crate::rows::{SeriesExtent, SeriesRows};
+use crate::schema::Table;
 
 /// A sample: time, value, start time (0 = unknown).
 type Sample = (i64, f64, i64);
@@ -33,12 +34,9 @@ fn push_series(rows: &mut SampleRows, pairs: &[(&[u8], &[u8])], samples: &[Sampl
             rows.columns.start_times_ms.push(start_ms);
         }
     }
-    rows.series.push(SeriesRows {
-        labels,
-        series_id,
-        end: rows.columns.len(),
-        histograms: SeriesHistograms::default(),
-    });
+    let times_ms: Vec<i64> = samples.iter().map(|&(time_ms, ..)| time_ms).collect();
+    let extent = SeriesExtent::of(&times_ms);
+    rows.series.push(SeriesRows { end: rows.columns.len(), ..SeriesRows::new(labels, series_id, extent) });
 }
 
 /// Series with everything that is special about values, times and labels.
@@ -130,7 +128,7 @@ fn write(options: &OutputOptions, slices: &[SampleRows]) -> Written {
     let mut replaced_utf8 = 0;
     for slice in slices {
         let encoded = encoder.encode(slice).unwrap();
-        assert_eq!(encoded.rows(), slice.len() as u64);
+        assert_eq!(encoded.rows_of(Table::RAW[0]), slice.len() as u64);
         assert!(encoded.memory_size() > 0);
         replaced_utf8 += encoded.replaced_utf8();
         tables.append(encoded).unwrap();

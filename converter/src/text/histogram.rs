@@ -15,7 +15,7 @@ use super::number::{push_f64, push_i64};
 use super::time::TimeWriter;
 
 /// Longest text of a row besides what it begins with and its buckets.
-pub const MAX_ROW_LEN: usize = 320;
+pub const MAX_ROW_LEN: usize = 400;
 
 /// Longest text of a bucket.
 pub const MAX_BUCKET_LEN: usize = 128;
@@ -45,6 +45,24 @@ impl HistogramText {
             out.extend_from_slice(b",\"count\":null,\"sum\":null,\"buckets\":[]}\n");
             return;
         }
+        self.push_values(out, row);
+        out.extend_from_slice(b"}\n");
+    }
+
+    /// Appends a window's histogram likewise: how many `samples` it stands for, and their increase or sum.
+    pub fn push_window(
+        &mut self,
+        out: &mut Vec<u8>,
+        times: &mut TimeWriter,
+        row: &HistogramRow<'_>,
+        resolution_ms: i64,
+        samples: i64,
+    ) {
+        times.push(out, row.timestamp_ms);
+        out.extend_from_slice(b"\",\"resolution_ms\":");
+        push_i64(out, resolution_ms);
+        out.extend_from_slice(b",\"samples\":");
+        push_i64(out, samples);
         self.push_values(out, row);
         out.extend_from_slice(b"}\n");
     }

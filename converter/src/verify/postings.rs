@@ -5,21 +5,29 @@
 //! two differ, another walk over the series finds out which reference is wrong.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use foldhash::fast::FixedState;
-use tsdb_reader::index::{Postings, PostingsOffset, PostingsTable, Series};
+use tsdb_reader::index::{Index, Postings, PostingsOffset, PostingsTable, Series};
 use tsdb_reader::source::BlockFile;
 use tsdb_reader::{Labels, SeriesRef};
 use xxhash_rust::xxh64::Xxh64;
 
 use super::Checker;
+use super::places::Part;
 use super::series::walk;
 
 /// Label pairs compared at once: about 100 MB.
 const PAIRS_AT_ONCE: u64 = 2 << 20;
 
+/// Label pairs of the series that are kept at once: more than lists make them by chance.
+const PAIRS_KEPT: usize = 3 << 20;
+
 /// Lists looked into at once, of those that do not agree with the series.
 const LISTS_AT_ONCE: usize = 4096;
+
+/// References in them, besides those of the last list: 64 MiB where lists are not mapped.
+const REFS_AT_ONCE: usize = 16 << 20;
 
 const FILE: BlockFile = BlockFile::Index;
 
@@ -51,19 +59,46 @@ type WrongLists = HashMap<u64, Option<Wrong>, FixedState>;
 
 impl Checker<'_> {
     /// Checks every list, and with `compare` whether lists and series agree.
-    pub(super) fn postings(&mut self, table: &PostingsTable, compare: bool) {
+    pub(super) fn postings(&mut self, index: &Index, table: &PostingsTable, compare: bool) {
+        let lists_bytes = self.places_of_lists(index, table);
+        if lists_bytes > index.size_bytes() {
+            // To read bytes as often as they are named could take forever.
+            let at = index.toc().postings_table;
+            let message = format!(
+                "by the table at offset {at:#x} the lists have {lists_bytes} bytes in all, more than the index, so \
+                 some share theirs; they are not looked at"
+            );
+            return self.broken("postings-overlap", FILE, message);
+        }
         let parts = (table.len() as u64).div_ceil(PAIRS_AT_ONCE).max(1);
         for part in 0..parts {
-            self.part(table, part, parts, compare);
+            self.part(index, table, part..parts, compare);
         }
     }
 
-    fn part(&mut self, table: &PostingsTable, part: u64, parts: u64, compare: bool) {
-        let block = self.block;
+    /// Notes where the lists lie, in the order of the table: that of the file, as all writers have it. Returns how many
+    /// bytes they have.
+    pub(super) fn places_of_lists(&mut self, index: &Index, table: &PostingsTable) -> u64 {
+        let mut bytes = 0u64;
+        for entry in table.entries() {
+            // Whoever reads it tells what is wrong with it.
+            let Ok(refs) = index.postings_len(entry.offset) else {
+                self.places.lose();
+                continue;
+            };
+            let place = place_of_list(entry.offset, refs);
+            bytes = bytes.saturating_add(place.end.saturating_sub(place.start));
+            self.place_of(Part::Postings, place);
+        }
+        bytes
+    }
+
+    fn part(&mut self, index: &Index, table: &PostingsTable, part: Range<u64>, compare: bool) {
+        let Range { start: part, end: parts } = part;
         let mut by_series: HashMap<u64, Members, FixedState> = HashMap::default();
         if compare {
-            walk(block, &mut |read| {
-                let Ok(series) = read else { return };
+            walk(index, &mut |read| {
+                let Some(series) = read.ok().filter(|_| by_series.len() <= PAIRS_KEPT) else { return };
                 for_each_pair(series, |key, _| {
                     if key % parts == part {
                         by_series.entry(key).or_default().add(series.series_ref);
@@ -71,15 +106,27 @@ impl Checker<'_> {
                 });
             });
         }
-        let mut wrong = WrongLists::default();
+        let is_over = by_series.len() > PAIRS_KEPT;
+        if is_over {
+            by_series = HashMap::default();
+            let (at, lists) = (index.toc().postings_table, table.len());
+            let message = format!(
+                "series carry more label pairs than the {lists} lists of the table at offset {at:#x} are for, so many \
+                 that they are not compared"
+            );
+            self.broken("postings-missing", FILE, message);
+        }
+        let compare = compare && !is_over;
+        let (mut wrong, mut refs) = (WrongLists::default(), 0);
         for entry in table.entries() {
             let key = pair_key(entry.name, entry.value);
             if key % parts != part {
                 continue;
             }
-            let list = match block.index().read_postings(entry.offset) {
+            let list = match index.read_postings(entry.offset) {
                 Ok(list) => list,
                 Err(error) => {
+                    self.places.lose();
                     self.error("postings", FILE, &error);
                     by_series.remove(&key);
                     continue;
@@ -89,32 +136,34 @@ impl Checker<'_> {
             list.clone().for_each(|series_ref| listed.add(series_ref));
             if compare && listed != by_series.remove(&key).unwrap_or_default() {
                 let pair = display_pair(entry.name, entry.value);
+                refs += list.len();
                 wrong.insert(key, Some(Wrong { list: list.peekable(), offset: entry.offset, pair }));
-                if wrong.len() == LISTS_AT_ONCE {
-                    self.look_into(std::mem::take(&mut wrong));
+                if wrong.len() == LISTS_AT_ONCE || refs > REFS_AT_ONCE {
+                    self.look_into(index, std::mem::take(&mut wrong));
+                    refs = 0;
                 }
             }
         }
         for key in by_series.into_keys() {
             wrong.insert(key, None);
             if wrong.len() == LISTS_AT_ONCE {
-                self.look_into(std::mem::take(&mut wrong));
+                self.look_into(index, std::mem::take(&mut wrong));
             }
         }
-        self.look_into(wrong);
+        self.look_into(index, wrong);
     }
 
     /// Tells what is wrong with lists: both they and the series ascend.
-    fn look_into(&mut self, mut wrong: WrongLists) {
+    fn look_into(&mut self, index: &Index, mut wrong: WrongLists) {
         if wrong.is_empty() {
             return;
         }
-        walk(self.block, &mut |read| {
+        walk(index, &mut |read| {
             let Ok(series) = read else { return };
             for_each_pair(series, |key, pair| {
                 let Some(entry) = wrong.get_mut(&key) else { return };
                 let Some(Wrong { list, offset, pair }) = entry else {
-                    let at = self.block.index().toc().postings_table;
+                    let at = index.toc().postings_table;
                     let (pair, place) = (display_pair(pair.0, pair.1), self.place(series));
                     let message =
                         format!("the table at offset {at:#x} has no list for {pair}, which {place} carries");
@@ -123,7 +172,7 @@ impl Checker<'_> {
                     return;
                 };
                 while let Some(listed) = list.next_if(|listed| *listed < series.series_ref) {
-                    self.not_of_list(listed, *offset, pair);
+                    self.not_of_list(index, listed, *offset, pair);
                 }
                 if list.next_if_eq(&series.series_ref).is_none() {
                     let place = self.place(series);
@@ -135,15 +184,15 @@ impl Checker<'_> {
         });
         for Wrong { list, offset, pair } in wrong.into_values().flatten() {
             for listed in list {
-                self.not_of_list(listed, offset, &pair);
+                self.not_of_list(index, listed, offset, &pair);
             }
         }
     }
 
-    fn not_of_list(&mut self, listed: SeriesRef, offset: PostingsOffset, pair: &str) {
+    fn not_of_list(&mut self, index: &Index, listed: SeriesRef, offset: PostingsOffset, pair: &str) {
         let mut series = Series::new();
         let list = format!("the list at offset {:#x} for {pair}", offset.0);
-        match self.block.index().series(listed, &mut series) {
+        match index.series(listed, &mut series) {
             Ok(()) => {
                 let message = format!("{list} names {}, which does not carry it", self.place(&series));
                 self.broken("postings-wrong-series", FILE, message);
@@ -157,6 +206,11 @@ impl Checker<'_> {
             }
         }
     }
+}
+
+/// From its length to its checksum.
+fn place_of_list(PostingsOffset(offset): PostingsOffset, refs: u32) -> Range<u64> {
+    offset..offset.saturating_add(12).saturating_add(4 * u64::from(refs))
 }
 
 /// Calls `each` with the label pairs of a series and the pair of all series, and their hashes.

@@ -10,10 +10,16 @@
 //! back: all that is kept is how far it came. What it leaps over is a gap, whose chunks are read for themselves. A
 //! reference that goes back names such a chunk, or one that another series names as well. Of chunks in gaps 8 bytes
 //! are kept, of references that go back 16, at most [`KEPT`] of each.
+//!
+//! Segments behind a missing one are read by themselves: no reference leads there.
 
+use std::ops::Range;
+
+use tsdb_reader::chunks::SegmentScan;
 use tsdb_reader::source::BlockFile;
 use tsdb_reader::{Chunk, ChunkRef, Chunks, DecodeErrorKind, Error, SeriesRef};
 
+use super::chunks::Samples;
 use super::{Checker, names};
 use crate::error::error_chain;
 
@@ -134,54 +140,18 @@ impl Walked {
     }
 
     fn read_gap(&mut self, checker: &mut Checker<'_>, chunks: &Chunks, position: u32, from: u64, until: u64) {
-        let mut end = from.max(SEGMENT_HEADER_BYTES);
         if from == 0 && until <= SEGMENT_HEADER_BYTES {
             return; // The head is read along with the first chunk.
         }
-        for item in chunks.scan_range(position, from..until) {
-            match item {
-                Ok((chunk_ref, chunk)) => {
-                    end = end_of(&chunk);
-                    if self.leapt.len() < KEPT {
-                        self.leapt.push(chunk_ref);
-                    } else {
-                        self.is_over = true;
-                    }
-                }
-                Err(Error::Decode { file, source }) if source.offset >= SEGMENT_HEADER_BYTES => {
-                    if let DecodeErrorKind::Checksum { .. } = source.kind {
-                        end = source.offset.saturating_add(CHECKSUM_BYTES);
-                        let message = format!("{source}: of a chunk that no series names before");
-                        checker.broken("chunk-checksum", file, message);
-                    } else {
-                        let message = format!("from offset {end:#x} on no chunk can be made out: {source}");
-                        return checker.note("bytes-between-chunks", file, message);
-                    }
-                }
-                // Whoever follows a reference into the segment tells what is wrong with all of it.
-                Err(error) if from == 0 && until == u64::MAX => {
-                    let (file, name) = match &error {
-                        Error::Decode { file, source } => {
-                            (*file, format!("segment-{}", names::way(&source.kind)))
-                        }
-                        Error::Read { file, .. } => (*file, "segment-unreadable".to_owned()),
-                        _ => return,
-                    };
-                    let message = format!("{}; no series names a chunk of it", error_chain(&error));
-                    return checker.broken(&name, file, message);
-                }
-                Err(_) => return,
+        let Ok(number) = chunks.segments().number(ChunkRef::new(position, 0)) else { return };
+        let scan = chunks.scan_range(position, from..until);
+        read_unnamed(checker, scan, number, from..until, "that no series names before", &mut |chunk_ref| {
+            if self.leapt.len() < KEPT {
+                self.leapt.push(chunk_ref);
+            } else {
+                self.is_over = true;
             }
-        }
-        let Ok(file) = chunks.segments().number(ChunkRef::new(position, 0)).map(BlockFile::Segment) else {
-            return;
-        };
-        let size = checker.block.source().size(file).unwrap_or(0);
-        // Zeros at the end of the file are what a writer leaves that allocates ahead.
-        if end < until && until <= size {
-            let message = format!("{} zero bytes from offset {end:#x} to {until:#x}", until - end);
-            checker.note("bytes-between-chunks", file, message);
-        }
+        });
     }
 
     /// Reads what no series came to, and tells of chunks named twice or never. The latter only with `all_series`.
@@ -221,5 +191,77 @@ impl Walked {
             let message = format!("no series names the chunk at offset {:#x}", chunk_ref.offset());
             checker.note("chunk-unreferenced", file_of(*chunk_ref), message);
         }
+    }
+}
+
+/// Reads the segments behind a missing one: no reference leads there, and no conversion reads them.
+pub(super) fn read_behind_gap(checker: &mut Checker<'_>, chunks: &Chunks) {
+    let segments = chunks.segments();
+    for &number in segments.numbers().iter().skip(segments.contiguous()) {
+        let scan = chunks.scan_number(number);
+        read_unnamed(checker, scan, number, 0..u64::MAX, "behind a missing segment", &mut |_| {});
+    }
+}
+
+/// Reads chunks without their series: those of `scan`, which goes through `range` of segment `number`. `which` they
+/// are is said where one is broken; `each` gets those whose checksum is right.
+fn read_unnamed(
+    checker: &mut Checker<'_>,
+    scan: SegmentScan<'_>,
+    number: u32,
+    range: Range<u64>,
+    which: &str,
+    each: &mut dyn FnMut(ChunkRef),
+) {
+    let file = BlockFile::Segment(number);
+    let mut samples = Samples::default();
+    let mut end = range.start.max(SEGMENT_HEADER_BYTES);
+    for item in scan {
+        match item {
+            Ok((chunk_ref, chunk)) => {
+                end = end_of(&chunk);
+                each(chunk_ref);
+                let at = |_: &Checker<'_>| format!("a chunk {which}, at offset {:#x}", chunk.offset());
+                match samples.times_of(&chunk).map(|times_ms| times_ms.is_some()) {
+                    Ok(true) => samples.check(checker, &chunk, &at),
+                    Ok(false) => {
+                        let encoding = chunk.encoding();
+                        let message =
+                            format!("checksum right, samples not decoded ({encoding}): {}", at(checker));
+                        checker.note("chunk-not-decoded", file, message);
+                    }
+                    Err(error) => {
+                        let name = format!("chunk-{}", names::way(&error.kind));
+                        checker.broken(&name, file, format!("{error}: of a chunk {which}"));
+                    }
+                }
+            }
+            Err(Error::Decode { file, source }) if source.offset >= SEGMENT_HEADER_BYTES => {
+                if let DecodeErrorKind::Checksum { .. } = source.kind {
+                    end = source.offset.saturating_add(CHECKSUM_BYTES);
+                    checker.broken("chunk-checksum", file, format!("{source}: of a chunk {which}"));
+                } else {
+                    let message = format!("from offset {end:#x} on no chunk can be made out: {source}");
+                    return checker.note("bytes-between-chunks", file, message);
+                }
+            }
+            // Whoever follows a reference into the segment tells what is wrong with all of it.
+            Err(error) if range == (0..u64::MAX) => {
+                let name = match &error {
+                    Error::Decode { source, .. } => format!("segment-{}", names::way(&source.kind)),
+                    Error::Read { .. } => "segment-unreadable".to_owned(),
+                    _ => return,
+                };
+                let message = format!("{}; no series names a chunk of it", error_chain(&error));
+                return checker.broken(&name, file, message);
+            }
+            Err(_) => return,
+        }
+    }
+    let size = checker.source.size(file).unwrap_or(0);
+    // Zeros at the end of the file are what a writer leaves that allocates ahead.
+    if end < range.end && range.end <= size {
+        let message = format!("{} zero bytes from offset {end:#x} to {:#x}", range.end - end, range.end);
+        checker.note("bytes-between-chunks", file, message);
     }
 }

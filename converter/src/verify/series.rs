@@ -1,6 +1,6 @@
 //! Every series of a block: its labels, its place in label order, its chunks.
 
-use tsdb_reader::index::{ChunkMeta, Layout, Series};
+use tsdb_reader::index::{ChunkMeta, Index, Series};
 use tsdb_reader::source::BlockFile;
 use tsdb_reader::{Error, Labels, SeriesRef};
 
@@ -23,9 +23,9 @@ pub(super) struct Found {
 
 impl Checker<'_> {
     /// Checks every series that can be read.
-    pub(super) fn series(&mut self) -> Found {
+    pub(super) fn series(&mut self, index: &Index) -> Found {
         let mut found = Found::default();
-        let mut chunks = match ChunkReader::open(self.block) {
+        let mut chunks = match ChunkReader::open(self.source) {
             Ok(chunks) => Some(chunks),
             Err(error) => {
                 self.error("segment", BlockFile::Segment(1), &error);
@@ -33,7 +33,7 @@ impl Checker<'_> {
             }
         };
         let mut last: Option<(Labels, SeriesRef)> = None;
-        walk(self.block, &mut |read| {
+        walk(index, &mut |read| {
             let series = match read {
                 Ok(series) => series,
                 Err(error) => {
@@ -112,10 +112,8 @@ impl Checker<'_> {
 
     /// A series for people: its reference, offset and labels.
     pub(super) fn place(&self, series: &Series) -> String {
-        let offset = match self.block.index().layout() {
-            Layout::V1 => series.series_ref.0,
-            Layout::V2 => series.series_ref.0.saturating_mul(16),
-        };
+        let alignment = self.index.map_or(1, |index| index.layout().series_alignment());
+        let offset = series.series_ref.0.saturating_mul(alignment);
         format!("series {} at offset {offset:#x} {}", series.series_ref, series.labels)
     }
 }
@@ -126,8 +124,7 @@ pub(super) fn name(chunk: &ChunkMeta) -> String {
 }
 
 /// Reads all series front to back. Behind one that cannot be read, on with those that the list of all series names.
-pub(super) fn walk(block: &tsdb_reader::Block, each: &mut dyn FnMut(Result<&Series, Error>)) {
-    let index = block.index();
+pub(super) fn walk(index: &Index, each: &mut dyn FnMut(Result<&Series, Error>)) {
     let mut series = Series::new();
     let mut last = None;
     let broken = match index.scan_series() {

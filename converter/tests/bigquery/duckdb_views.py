@@ -88,6 +88,24 @@ class Dest:
         if found != expected:
             print(f"     found {found}\n     expected {expected}")
 
+    def samples(self, table):
+        """Samples that a table tells of."""
+        if "_" not in table:
+            return self.rows(table)
+        column = "count" if table.startswith("samples_") else "samples"
+        return int(self.value(f'SELECT coalesce(sum("{column}"), 0) FROM "{table}"'))
+
+    def rates(self, table):
+        view = f"{table}_rates"
+        self.check(f"rows of {view}", self.rows(view), self.rows(table))
+        joined = f'"{view}" AS v JOIN "{table}" AS t USING (series_id, timestamp)'
+        wrong = 'isfinite(t.sum) AND (v.avg < t.min - 1e-9 * abs(t.min) OR v.avg > t.max + 1e-9 * abs(t.max))'
+        self.check(f"averages of {view} beyond the extremes", self.value(f"SELECT count(*) FROM {joined} WHERE {wrong}"), 0)
+        wrong = "isfinite(t.increase) AND abs(v.rate * t.resolution_ms / 1000 - t.increase) > 1e-9 * t.increase"
+        self.check(f"rates of {view} that are no increase per second", self.value(f"SELECT count(*) FROM {joined} WHERE {wrong}"), 0)
+        wrong = "(v.rate IS NULL) <> (t.increase IS NULL)"
+        self.check(f"rates of {view} of what is no counter", self.value(f"SELECT count(*) FROM {joined} WHERE {wrong}"), 0)
+
     def run(self):
         self.files_are_those_of_the_manifest()
         for table in self.tables:
@@ -102,9 +120,14 @@ class Dest:
                 self.check(f"rows of {table}_flat without their series", self.value(f'SELECT count(*) FROM "{table}_flat" WHERE labels IS NULL'), 0)
         self.check("rows of series_all", self.rows("series_all"), self.value("SELECT count(DISTINCT series_id) FROM series"))
         self.check("samples of series_all", self.value("SELECT sum(samples) FROM series_all"), self.value("SELECT sum(samples) FROM series"))
-        if set(self.tables) == {"series", "samples", "histograms"}:
-            both = self.rows("samples") + self.rows("histograms")
-            self.check("samples of series and rows of tables", int(self.value("SELECT coalesce(sum(samples), 0) FROM series")), both)
+        samples = sum(self.samples(table) for table in self.tables if table != "series")
+        self.check("samples of series and of the other tables", int(self.value("SELECT coalesce(sum(samples), 0) FROM series")), samples)
+        for table in self.tables:
+            if table.startswith("samples_"):
+                self.rates(table)
+        for query in re.findall(r"^(--   SELECT .*?);$", (self.kit / "views.sql").read_text(), re.MULTILINE | re.DOTALL):
+            self.db.execute(duckdb_sql(query.replace("\n--", "\n")[2:])).fetchall()
+            print("ok   a query in a comment")
         pairs = "SELECT count(*) FROM (SELECT DISTINCT series_id, unnest(label_pairs) FROM series)"
         self.check("rows of series_labels", self.rows("series_labels"), self.value(pairs))
         names = self.db.execute("SELECT DISTINCT name FROM series_labels WHERE name NOT LIKE '%\"%' AND name NOT LIKE '%\\%' ORDER BY name").fetchall()

@@ -30,12 +30,13 @@ pub struct Published {
     pub output: OutputOptions,
     pub partition_by: PartitionBy,
     pub dest_url: Option<String>,
+    pub tables: Vec<Table>,
     pub files: Vec<File>,
 }
 
 impl Published {
     pub fn new(output: OutputOptions, partition_by: PartitionBy) -> Self {
-        Self { output, partition_by, dest_url: None, files: Vec::new() }
+        Self { output, partition_by, dest_url: None, tables: Table::RAW.to_vec(), files: Vec::new() }
     }
 
     /// `days` days from 2026-11-18 on, with a file of series and `files` files of samples each.
@@ -60,6 +61,22 @@ impl Published {
                 let checksum = format!("{:08x}", time_ms / 1000 % 0xffff_ffff + part as i64);
                 self.files.push(File { table, partition: partition.key.clone(), path, checksum });
             }
+        }
+    }
+
+    /// With tables for raw samples and windows of 5 minutes and an hour.
+    pub fn with_tiers(mut self) -> Self {
+        self.tables = Table::of(["raw", "5m", "1h"].map(|resolution| resolution.parse().unwrap()));
+        self
+    }
+
+    /// Puts the samples of a partition into another table, as a change of its tier does.
+    pub fn change_tier(&mut self, partition: &str, table: &'static str) {
+        self.change(partition);
+        let of_samples = |file: &&mut File| file.partition == partition && file.table != "series";
+        for file in self.files.iter_mut().filter(of_samples) {
+            file.path = file.path.replace(&format!("{}/", file.table), &format!("{table}/"));
+            file.table = table;
         }
     }
 
@@ -97,7 +114,7 @@ impl Published {
     /// The kit of these options with other files.
     pub fn kit_of(&self, files: &[PublishedFile<'_>]) -> Vec<KitFile> {
         let tables: Vec<TableSchema> =
-            Table::ALL.iter().map(|&table| TableSchema::new(table, &self.output).unwrap()).collect();
+            self.tables.iter().map(|&table| TableSchema::new(table, &self.output).unwrap()).collect();
         kit(&KitInput {
             tables: &tables,
             output: &self.output,
@@ -281,9 +298,9 @@ impl Project {
         names
     }
 
-    /// Asserts that both tables hold exactly the published files, each once.
+    /// Asserts that the tables hold exactly the published files, each once.
     pub fn assert_loaded(&self, dataset: &str, published: &Published) {
-        for table in ["samples", "series"] {
+        for table in published.tables.iter().map(|table| table.name()) {
             let files = published.files.iter().filter(|file| file.table == table);
             let mut expected: Vec<&str> = files.map(|file| file.path.rsplit('/').next().unwrap()).collect();
             expected.sort_unstable();

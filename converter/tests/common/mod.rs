@@ -3,6 +3,9 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+pub mod windows;
+pub mod written;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -224,6 +227,15 @@ fn histogram(batch: &RecordBatch, row: usize) -> Histogram {
         let times = batch[name].as_primitive::<TimestampMillisecondType>();
         (!times.is_null(row)).then(|| times.value(row))
     };
+    Histogram {
+        time_ms: time("timestamp").unwrap(),
+        start_ms: time("start_timestamp").unwrap_or(0),
+        values: histogram_values(batch, row),
+    }
+}
+
+/// The fields from `count` on; none for a stale marker.
+fn histogram_values(batch: &RecordBatch, row: usize) -> Option<HistogramValues> {
     let double = |name: &str| {
         let doubles = batch[name].as_primitive::<Float64Type>();
         (!doubles.is_null(row)).then(|| doubles.value(row).to_bits())
@@ -253,7 +265,7 @@ fn histogram(batch: &RecordBatch, row: usize) -> Histogram {
         let empty = buckets.is_empty() && schemas.is_null(row) && hints.is_null(row);
         assert!(empty && ["sum", "zero_threshold", "zero_count"].iter().all(|name| double(name).is_none()));
     }
-    Histogram { time_ms: time("timestamp").unwrap(), start_ms: time("start_timestamp").unwrap_or(0), values }
+    values
 }
 
 /// The same by series, in time order.

@@ -7,32 +7,36 @@
 //! - `series_id` is always a string: readers keep integers exactly only within ±2^53.
 //! - `value` is always there, `null` for a stale marker, `"NaN"`, `"Infinity"`, `"-Infinity"` for those. So are `count`
 //!   and `sum` of a histogram.
-//! - Every other null field is left out.
+//! - Every other null field is left out, of windows those that are not known.
 //! - `labels` is an object; keys that differ only in bytes that are not UTF-8 end up the same.
 
 mod compress;
 mod row;
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Range;
 use std::sync::Arc;
 
 use tsdb_reader::Labels;
 use tsdb_reader::labels::METRIC_NAME;
+use tsdb_reader::samples::{HistogramColumns, is_stale_nan};
 
 use super::labels::push_labels;
 use super::part::PartFile;
-use super::tables::{Place, TableWriter};
+use super::tables::{Places, UnitTables};
 use super::{
-    Compression, EncodedBody, EncodedRows, Extents, Layout, OutputOptions, Samples, SinkError,
-    with_histograms,
+    Compression, EncodedBody, EncodedRows, Extents, Layout, OutputOptions, Samples, SinkError, extents,
+    extents_of_histograms, histograms_of, resolutions,
 };
 use crate::columns::LabelColumn;
+use crate::downsample::{Aggregate, AggregateColumns};
 use crate::metadata::Metadata;
-use crate::rows::{SampleRows, SeriesExtent, SeriesRows};
+use crate::rows::{SampleRows, SeriesRows};
 use crate::schema::Table;
 use crate::text::histogram::{HistogramText, MAX_BUCKET_LEN, MAX_ROW_LEN};
 use crate::text::json;
-use crate::text::number::push_i64;
+use crate::text::number::{push_f64, push_i64};
 use crate::text::time::TimeWriter;
 use compress::{Segment, SegmentWriter, TextFile};
 use row::Row;
@@ -56,14 +60,12 @@ struct Promoted {
 /// A slice as text.
 #[derive(Debug)]
 pub(super) struct EncodedText {
-    samples: Segment,
-    histograms: Segment,
-    series: Segment,
+    segments: Vec<(Table, Segment)>,
 }
 
 impl EncodedText {
     pub(super) fn memory_size(&self) -> usize {
-        self.samples.memory_size() + self.histograms.memory_size() + self.series.memory_size()
+        self.segments.iter().map(|(_, segment)| segment.memory_size()).sum()
     }
 }
 
@@ -71,40 +73,36 @@ impl EncodedText {
 #[derive(Debug)]
 pub(super) struct NdjsonTables {
     compression: Compression,
-    samples: TableWriter<TextFile>,
-    histograms: TableWriter<TextFile>,
-    series: TableWriter<TextFile>,
+    tables: UnitTables<TextFile>,
 }
 
 impl NdjsonTables {
-    pub(super) fn new(compression: Compression, place: impl Fn(Table) -> Place) -> Self {
-        Self {
-            compression,
-            samples: TableWriter::new(place(Table::Samples)),
-            histograms: TableWriter::new(place(Table::Histograms)),
-            series: TableWriter::new(place(Table::Series)),
-        }
+    pub(super) fn new(compression: Compression, places: Places) -> Self {
+        Self { compression, tables: UnitTables::new(places) }
     }
 
     /// Appends a slice.
     pub(super) fn append(&mut self, extents: &Extents, text: &EncodedText) -> Result<(), SinkError> {
-        let begin = |writer| TextFile::new(writer, self.compression);
-        self.samples.append(extents.samples, begin, |file| file.append(&text.samples))?;
-        self.histograms.append(extents.histograms, begin, |file| file.append(&text.histograms))?;
-        self.series.append(extents.series, begin, |file| file.append(&text.series))
+        let compression = self.compression;
+        for (table, segment) in &text.segments {
+            let Some(&extent) = extents.get(table) else { continue };
+            let begin = |writer| TextFile::new(writer, compression);
+            self.tables.of(*table).append(extent, begin, |file| file.append(segment))?;
+        }
+        Ok(())
     }
 
     /// Ends all files.
     pub(super) fn finish(self) -> Result<Vec<PartFile>, SinkError> {
-        let mut files = self.samples.finish()?;
-        files.extend(self.histograms.finish()?);
-        files.extend(self.series.finish()?);
-        Ok(files)
+        self.tables.finish()
     }
 }
 
 /// Longest text of a float and a start time, and what stands around them.
 const MAX_ROW_TAIL_LEN: usize = 96;
+
+/// Longest text of a window besides what it begins with.
+const MAX_WINDOW_LEN: usize = 384;
 
 /// Rows between two looks at how full the text is.
 const ROWS_PER_RESERVE: usize = 64;
@@ -126,41 +124,44 @@ impl NdjsonEncoder {
     }
 
     pub(super) fn encode(&self, rows: &SampleRows) -> Result<EncodedRows, SinkError> {
-        let mut slice = Slice::new(self, &rows.metadata)?;
+        let mut slice = Slice::new(self, &rows.metadata);
         let mut replaced_utf8 = 0;
-        for ((series, range), (_, histograms)) in rows.iter().zip(rows.iter_histograms()) {
-            let samples = Samples::new(&rows.columns, range);
-            let Some(extent) = series.extent(samples.times_ms) else { continue };
-            slice.labels.clear();
-            replaced_utf8 += push_labels(&mut slice.labels, &series.labels);
-            if !samples.times_ms.is_empty() {
-                self.push_samples(&mut slice, series, samples)?;
-            }
-            self.push_histograms(&mut slice, series, rows, histograms)?;
-            self.push_series(&mut slice, series, extent)?;
+        for series in rows.series.iter().filter(|series| series.extent.samples > 0) {
+            slice.describe(series);
+            replaced_utf8 += slice.replaced_utf8;
+            self.push_series(&mut slice, series)?;
         }
-        slice.finish(Extents::new(rows), replaced_utf8)
+        for resolution in resolutions(rows) {
+            for (at, range) in rows.floats_of(resolution) {
+                let Some(series) = rows.series.get(at) else { continue };
+                slice.describe(series);
+                match rows.windows.get(&resolution) {
+                    Some(windows) => {
+                        self.push_windows(&mut slice, series, &windows.floats, range)?;
+                    }
+                    None => self.push_samples(&mut slice, series, Samples::new(&rows.columns, range))?,
+                }
+            }
+        }
+        self.push_all_histograms(&mut slice, rows)?;
+        slice.finish(extents(rows), replaced_utf8)
     }
 
     pub(super) fn encode_histograms(&self, rows: &SampleRows) -> Result<EncodedRows, SinkError> {
-        let mut slice = Slice::new(self, &rows.metadata)?;
-        for (series, histograms) in with_histograms(rows) {
-            slice.labels.clear();
-            // Counted when the series comes itself.
-            let _replaced_utf8 = push_labels(&mut slice.labels, &series.labels);
-            self.push_histograms(&mut slice, series, rows, histograms)?;
-        }
-        slice.finish(Extents::of_histograms(rows), 0)
+        let mut slice = Slice::new(self, &rows.metadata);
+        self.push_all_histograms(&mut slice, rows)?;
+        // Their series are counted when they come themselves.
+        slice.finish(extents_of_histograms(rows), 0)
     }
 
     /// The rows of a series in table `samples`.
     fn push_samples(
         &self,
-        slice: &mut Slice,
+        slice: &mut Slice<'_>,
         series: &SeriesRows,
         samples: Samples<'_>,
     ) -> Result<(), SinkError> {
-        let Slice { samples: segment, times, row, labels, .. } = slice;
+        let (segment, Texts { times, row, labels, .. }) = slice.table(Table::Samples(series.resolution))?;
         row.begin(|out| {
             self.push_head(out, series, labels);
             out.push(b',');
@@ -176,39 +177,93 @@ impl NdjsonEncoder {
         Ok(())
     }
 
-    /// The rows of a series in table `histograms`.
-    fn push_histograms(
+    /// The rows of a series in a table of windows.
+    fn push_windows(
         &self,
-        slice: &mut Slice,
+        slice: &mut Slice<'_>,
         series: &SeriesRows,
-        rows: &SampleRows,
+        windows: &AggregateColumns,
         range: Range<usize>,
     ) -> Result<(), SinkError> {
-        let Slice { histograms: segment, times, labels, histogram_head, histogram_text, .. } = slice;
-        if range.is_empty() {
-            return Ok(());
-        }
-        histogram_head.clear();
-        histogram_head.push(b'{');
-        self.push_head(histogram_head, series, labels);
-        histogram_head.extend_from_slice(b",\"timestamp\":\"");
-        for histogram in range.map_while(|row| rows.histograms.row(row)) {
-            let buckets = MAX_BUCKET_LEN.saturating_mul(histogram.buckets.len());
-            segment.reserve(histogram_head.len() + MAX_ROW_LEN + buckets)?;
-            segment.text.extend_from_slice(histogram_head);
-            histogram_text.push(&mut segment.text, times, &histogram);
+        let (segment, Texts { times, head, labels, .. }) = slice.table(Table::Samples(series.resolution))?;
+        self.begin_head(head, series, labels);
+        let mut tail = b"\",\"resolution_ms\":".to_vec();
+        push_i64(&mut tail, series.resolution.ms());
+        tail.extend_from_slice(b",\"count\":");
+        for at in range {
+            segment.reserve(head.len() + MAX_WINDOW_LEN)?;
+            let out = &mut segment.text;
+            out.extend_from_slice(head);
+            times.push(out, windows.times_ms.get(at).copied().unwrap_or_default());
+            out.extend_from_slice(&tail);
+            push_i64(out, windows.counts.get(at).copied().unwrap_or_default());
+            for aggregate in Aggregate::ALL {
+                let value = windows.column(aggregate).get(at).filter(|value| !is_stale_nan(**value));
+                if let Some(&value) = value {
+                    out.extend_from_slice(b",\"");
+                    out.extend_from_slice(aggregate.name().as_bytes());
+                    out.extend_from_slice(b"\":");
+                    push_f64(out, value);
+                }
+            }
+            out.extend_from_slice(b"}\n");
         }
         Ok(())
     }
 
-    /// The row of a series in table `series`.
-    fn push_series(
+    fn push_all_histograms(&self, slice: &mut Slice<'_>, rows: &SampleRows) -> Result<(), SinkError> {
+        for resolution in resolutions(rows) {
+            let columns = histograms_of(rows, resolution);
+            let samples = rows.windows.get(&resolution).map(|windows| windows.histogram_samples.as_slice());
+            for (at, range) in rows.histograms_of(resolution) {
+                let Some(series) = rows.series.get(at) else { continue };
+                slice.describe(series);
+                self.push_histograms(slice, series, columns, samples, range)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The rows of a series in table `histograms`; of windows, with their `samples`.
+    fn push_histograms(
         &self,
-        slice: &mut Slice,
+        slice: &mut Slice<'_>,
         series: &SeriesRows,
-        extent: SeriesExtent,
+        columns: &HistogramColumns,
+        samples: Option<&[i64]>,
+        range: Range<usize>,
     ) -> Result<(), SinkError> {
-        let Slice { series: segment, times, labels, metadata, .. } = slice;
+        let (segment, texts) = slice.table(Table::Histograms(series.resolution))?;
+        let Texts { times, head, labels, histogram_text, .. } = texts;
+        self.begin_head(head, series, labels);
+        for (at, histogram) in range.map_while(|row| Some((row, columns.row(row)?))) {
+            let buckets = MAX_BUCKET_LEN.saturating_mul(histogram.buckets.len());
+            segment.reserve(head.len() + MAX_ROW_LEN + buckets)?;
+            segment.text.extend_from_slice(head);
+            match samples {
+                None => histogram_text.push(&mut segment.text, times, &histogram),
+                Some(samples) => {
+                    let samples = samples.get(at).copied().unwrap_or_default();
+                    let resolution_ms = series.resolution.ms();
+                    histogram_text.push_window(&mut segment.text, times, &histogram, resolution_ms, samples);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What a row begins with, up to the digits of its time.
+    fn begin_head(&self, head: &mut Vec<u8>, series: &SeriesRows, labels: &[u8]) {
+        head.clear();
+        head.push(b'{');
+        self.push_head(head, series, labels);
+        head.extend_from_slice(b",\"timestamp\":\"");
+    }
+
+    /// The row of a series in table `series`.
+    fn push_series(&self, slice: &mut Slice<'_>, series: &SeriesRows) -> Result<(), SinkError> {
+        let (segment, Texts { times, labels, metadata, .. }) = slice.table(Table::Series)?;
+        let extent = series.extent;
         // Metric, promoted labels and pairs are the labels again, up to three times their text.
         segment.reserve(4 * labels.len() + 4 * MAX_ROW_TAIL_LEN)?;
         let out = &mut segment.text;
@@ -225,8 +280,8 @@ impl NdjsonEncoder {
         times.push(out, extent.max_time_ms);
         out.extend_from_slice(b"\",\"samples\":");
         push_i64(out, i64::try_from(extent.samples).unwrap_or(i64::MAX));
-        let known = metadata.of_series(&series.labels, series.series_id);
-        let fields = [known.metric_type, known.unit, known.help];
+        let known = metadata.of_series(&series.labels);
+        let fields = [known.metric_type.or(series.assumed_type()), known.unit, known.help];
         for (key, value) in [&b",\"type\":"[..], b",\"unit\":", b",\"help\":"].into_iter().zip(fields) {
             if let Some(value) = value {
                 out.extend_from_slice(key);
@@ -265,15 +320,21 @@ impl NdjsonEncoder {
     }
 }
 
-/// Text of a slice, and buffers that its series share.
-struct Slice {
-    samples: SegmentWriter,
-    histograms: SegmentWriter,
-    series: SegmentWriter,
+/// Text of a slice, table by table.
+struct Slice<'a> {
+    encoder: &'a NdjsonEncoder,
+    segments: BTreeMap<Table, SegmentWriter>,
+    texts: Texts,
+    /// Names and values of the series described last that were not UTF-8.
+    replaced_utf8: u64,
+}
+
+/// What the series of a slice share.
+struct Texts {
     times: TimeWriter,
     row: Row,
-    /// What the histograms of a series begin with.
-    histogram_head: Vec<u8>,
+    /// What the rows of a series begin with.
+    head: Vec<u8>,
     histogram_text: HistogramText,
     /// Labels of a series as JSON.
     labels: Vec<u8>,
@@ -281,32 +342,40 @@ struct Slice {
     metadata: Arc<Metadata>,
 }
 
-impl Slice {
-    fn new(encoder: &NdjsonEncoder, metadata: &Arc<Metadata>) -> Result<Self, SinkError> {
-        let segment = || SegmentWriter::new(encoder.compression, encoder.level);
-        Ok(Self {
-            samples: segment()?,
-            histograms: segment()?,
-            series: segment()?,
+impl<'a> Slice<'a> {
+    fn new(encoder: &'a NdjsonEncoder, metadata: &Arc<Metadata>) -> Self {
+        let texts = Texts {
             times: TimeWriter::new(),
             row: Row::default(),
-            histogram_head: Vec::new(),
+            head: Vec::new(),
             histogram_text: HistogramText::default(),
             labels: Vec::new(),
             metadata: Arc::clone(metadata),
-        })
+        };
+        Self { encoder, segments: BTreeMap::new(), texts, replaced_utf8: 0 }
+    }
+
+    /// Takes up the labels of a series.
+    fn describe(&mut self, series: &SeriesRows) {
+        self.texts.labels.clear();
+        self.replaced_utf8 = push_labels(&mut self.texts.labels, &series.labels);
+    }
+
+    /// The text of a table.
+    fn table(&mut self, table: Table) -> Result<(&mut SegmentWriter, &mut Texts), SinkError> {
+        let segment = match self.segments.entry(table) {
+            Entry::Occupied(segment) => segment.into_mut(),
+            Entry::Vacant(free) => {
+                free.insert(SegmentWriter::new(self.encoder.compression, self.encoder.level)?)
+            }
+        };
+        Ok((segment, &mut self.texts))
     }
 
     fn finish(self, extents: Extents, replaced_utf8: u64) -> Result<EncodedRows, SinkError> {
-        Ok(EncodedRows {
-            extents,
-            replaced_utf8,
-            body: EncodedBody::Ndjson(EncodedText {
-                samples: self.samples.finish()?,
-                histograms: self.histograms.finish()?,
-                series: self.series.finish()?,
-            }),
-        })
+        let segments = self.segments.into_iter().map(|(table, segment)| Ok((table, segment.finish()?)));
+        let segments = segments.collect::<Result<_, SinkError>>()?;
+        Ok(EncodedRows { extents, replaced_utf8, body: EncodedBody::Ndjson(EncodedText { segments }) })
     }
 }
 

@@ -176,7 +176,7 @@ impl<'a> GroupWriter<'a> {
             (min_ms, max_ms) = (min_ms.min(page_min_ms), max_ms.max(page_max_ms));
             self.body.clear();
             push_levels(&mut self.body, std::iter::once((true, times_ms.len() as u64)));
-            let encoding = push_times(&mut self.body, times_ms, compact);
+            let encoding = push_integers(&mut self.body, times_ms, compact);
             let (rows, bounds) = (page_rows(&page), Some(int64_bounds(page_min_ms, page_max_ms)));
             writer.data_page(DataPage {
                 body: &self.body,
@@ -191,89 +191,86 @@ impl<'a> GroupWriter<'a> {
         Ok(())
     }
 
-    /// Values of all rows of the slice, stale markers as null.
-    pub(super) fn values(&mut self, values: &[f64]) -> Result<(), SinkError> {
-        let (descr, codec, compact) = (self.descr(), self.codec, self.is_compact());
-        let mut writer = ColumnChunkWriter::new(descr, codec, self.compressor, false);
-        let mut kept = Vec::new();
-        for page in pages(self.group.clone()) {
-            let mut values = values.get(page.clone()).unwrap_or_default();
-            let rows = page_rows(&page);
-            self.body.clear();
-            let stale = values.iter().filter(|&&value| is_stale_nan(value)).count();
-            if stale == 0 {
-                push_levels(&mut self.body, std::iter::once((true, u64::from(rows))));
-            } else {
-                push_levels(&mut self.body, values.iter().map(|&value| (!is_stale_nan(value), 1)));
-                kept.clear();
-                kept.extend(values.iter().copied().filter(|&value| !is_stale_nan(value)));
-                values = &kept;
-            }
-            let encoding = push_doubles(&mut self.body, values, compact);
-            let nulls = u32::try_from(stale).unwrap_or(rows);
-            writer.data_page(DataPage {
-                body: &self.body,
-                rows,
-                entries: rows,
-                nulls,
-                encoding,
-                bounds: None,
-            })?;
-        }
-        self.columns.push(writer.close(double_statistics)?);
-        Ok(())
+    /// Doubles of all rows of the slice; null where `values`, those of the same rows, have a stale marker.
+    pub(super) fn doubles(&mut self, doubles: &[f64], values: &[f64]) -> Result<(), SinkError> {
+        self.nullable(doubles, values, |&value| is_stale_nan(value), push_doubles, double_statistics)
     }
 
     /// Start timestamps of all rows of the slice, 0 for null; or none at all.
     pub(super) fn start_timestamps(&mut self, starts_ms: &[i64]) -> Result<(), SinkError> {
+        let push = |body: &mut Vec<u8>, starts_ms: &[i64], compact| match starts_ms {
+            [] => Encoding::PLAIN,
+            _ => push_integers(body, starts_ms, compact),
+        };
+        let statistics = |nulls| int64_statistics(None, nulls);
+        self.nullable(starts_ms, starts_ms, |&start_ms| start_ms == 0, push, statistics)
+    }
+
+    /// A column without bounds, null where the mark of the row says so, or is missing.
+    fn nullable<T: Copy, M>(
+        &mut self,
+        values: &[T],
+        marks: &[M],
+        is_null: impl Fn(&M) -> bool,
+        push: impl Fn(&mut Vec<u8>, &[T], bool) -> Encoding,
+        statistics: impl FnOnce(u64) -> Option<Statistics>,
+    ) -> Result<(), SinkError> {
         let (descr, codec, compact) = (self.descr(), self.codec, self.is_compact());
         let mut writer = ColumnChunkWriter::new(descr, codec, self.compressor, false);
         let mut kept = Vec::new();
         for page in pages(self.group.clone()) {
             let rows = page_rows(&page);
-            let starts_ms = starts_ms.get(page).unwrap_or_default();
+            let mut values = values.get(page.clone()).unwrap_or_default();
+            let marks = marks.get(page).unwrap_or_default();
+            let there = page_rows_of(marks.iter().filter(|mark| !is_null(mark)).count());
             self.body.clear();
-            kept.clear();
-            kept.extend(starts_ms.iter().copied().filter(|&start_ms| start_ms != 0));
-            let encoding = if kept.is_empty() {
-                push_levels(&mut self.body, std::iter::once((false, u64::from(rows))));
-                Encoding::PLAIN
+            if there == 0 || there == rows {
+                push_levels(&mut self.body, std::iter::once((there > 0, u64::from(rows))));
             } else {
-                push_levels(&mut self.body, starts_ms.iter().map(|&start_ms| (start_ms != 0, 1)));
-                push_times(&mut self.body, &kept, compact)
-            };
-            let nulls = rows - u32::try_from(kept.len()).unwrap_or(rows);
+                push_levels(&mut self.body, marks.iter().map(|mark| (!is_null(mark), 1)));
+            }
+            if there < rows {
+                kept.clear();
+                kept.extend(
+                    values.iter().zip(marks).filter(|(_, mark)| !is_null(mark)).map(|(&value, _)| value),
+                );
+                values = &kept;
+            }
+            let encoding = push(&mut self.body, values, compact);
             writer.data_page(DataPage {
                 body: &self.body,
                 rows,
                 entries: rows,
-                nulls,
+                nulls: rows.saturating_sub(there),
                 encoding,
                 bounds: None,
             })?;
         }
-        self.columns.push(writer.close(|nulls| int64_statistics(None, nulls))?);
+        self.columns.push(writer.close(statistics)?);
         Ok(())
     }
 
-    /// A column of doubles, one for each row of the group.
-    pub(super) fn optional_doubles(&mut self, values: &[Option<f64>]) -> Result<(), SinkError> {
+    /// One integer for all rows of the group.
+    pub(super) fn constant(&mut self, value: i64) -> Result<(), SinkError> {
+        let bytes = value.to_le_bytes();
+        let mut column = RunColumn::new(RunType::Int64);
+        column.push(Some(bytes.as_slice()), page_rows_of(self.group.len()));
+        self.write_runs(RunType::Int64, Indexed::No, &column)
+    }
+
+    /// Integers of all rows of the slice.
+    pub(super) fn integers(&mut self, values: &[i64]) -> Result<(), SinkError> {
         let (descr, codec, compact) = (self.descr(), self.codec, self.is_compact());
         let mut writer = ColumnChunkWriter::new(descr, codec, self.compressor, false);
-        let mut kept = Vec::new();
-        for page in pages(0..values.len()) {
+        for page in pages(self.group.clone()) {
             let rows = page_rows(&page);
-            let values = values.get(page).unwrap_or_default();
-            kept.clear();
-            kept.extend(values.iter().copied().flatten());
             self.body.clear();
-            push_levels(&mut self.body, values.iter().map(|value| (value.is_some(), 1)));
-            let encoding = push_doubles(&mut self.body, &kept, compact);
-            let nulls = rows - u32::try_from(kept.len()).unwrap_or(rows);
-            let page = DataPage { body: &self.body, rows, entries: rows, nulls, encoding, bounds: None };
+            push_levels(&mut self.body, std::iter::once((true, u64::from(rows))));
+            let encoding = push_integers(&mut self.body, values.get(page).unwrap_or_default(), compact);
+            let page = DataPage { body: &self.body, rows, entries: rows, nulls: 0, encoding, bounds: None };
             writer.data_page(page)?;
         }
-        self.columns.push(writer.close(double_statistics)?);
+        self.columns.push(writer.close(|nulls| int64_statistics(None, nulls))?);
         Ok(())
     }
 
@@ -396,7 +393,7 @@ fn push_doubles(body: &mut Vec<u8>, values: &[f64], compact: bool) -> Encoding {
     }
 }
 
-fn push_times(body: &mut Vec<u8>, times_ms: &[i64], compact: bool) -> Encoding {
+fn push_integers(body: &mut Vec<u8>, times_ms: &[i64], compact: bool) -> Encoding {
     if compact {
         push_delta_binary_packed(body, times_ms);
         Encoding::DELTA_BINARY_PACKED

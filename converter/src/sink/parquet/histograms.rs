@@ -1,4 +1,4 @@
-//! Table `histograms`: a row group of one slice, or of a part of it.
+//! Table `histograms`, and those of its windows: a row group of one slice, or of a part of it.
 //!
 //! ```text
 //! column                          pages made from              bigquery       compact
@@ -14,73 +14,40 @@
 use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
-use parquet::basic::Compression;
-use parquet::schema::types::SchemaDescPtr;
 use tsdb_reader::samples::{HistogramColumns, HistogramRow};
 
-use super::compress::{PageCompressor, library_codec};
-use super::group::{GroupWriter, ListValues, RowGroup, SeriesRun};
+use super::group::{GroupWriter, ListValues};
 use super::runs::RunType;
-use super::series::SeriesColumns;
-use crate::sink::{OutputOptions, SinkError};
+use crate::sink::SinkError;
 use crate::text::histogram::hint_name;
 
 /// Largest dictionary of bounds, in values.
 const MAX_DICTIONARY_LEN: usize = 4 << 20;
 
-/// Encodes table `histograms`.
-#[derive(Debug)]
-pub(super) struct HistogramsEncoder {
-    options: OutputOptions,
-    schema: SchemaDescPtr,
-    codec: Compression,
-}
-
-impl HistogramsEncoder {
-    pub(super) fn new(options: &OutputOptions, schema: SchemaDescPtr) -> Result<Self, SinkError> {
-        Ok(Self { options: options.clone(), schema, codec: library_codec(options)? })
-    }
-
-    /// Encodes histograms as one row group, or none; `runs` are their series, which `series` describes.
-    pub(super) fn encode(
-        &self,
-        columns: &HistogramColumns,
-        runs: &[SeriesRun],
-        series: &SeriesColumns,
-    ) -> Result<Option<RowGroup>, SinkError> {
-        if columns.is_empty() {
-            return Ok(None);
-        }
-        let mut compressor = PageCompressor::new(&self.options)?;
-        let group = 0..columns.len();
-        let mut writer =
-            GroupWriter::new(&self.options, &self.schema, self.codec, runs, group, &mut compressor);
-        writer.identity(series)?;
-        writer.timestamps(&columns.times_ms)?;
-        writer.start_timestamps(&columns.start_times_ms)?;
-        let doubles = |field: fn(&HistogramRow<'_>) -> f64| -> Vec<Option<f64>> {
-            rows(columns).map(|row| (!row.is_stale()).then(|| field(&row))).collect()
-        };
-        writer.optional_doubles(&doubles(|row| row.as_f64(row.count)))?;
-        writer.values(&columns.sums)?;
-        let schemas: Vec<[u8; 8]> =
-            columns.layouts.iter().map(|layout| i64::from(layout.schema).to_le_bytes()).collect();
-        writer.row_column(
-            RunType::Int64,
-            rows(columns).zip(&columns.layout_of).map(|(row, &layout)| match row.is_stale() {
-                true => None,
-                false => schemas.get(usize::try_from(layout).ok()?).map(<[u8; 8]>::as_slice),
-            }),
-        )?;
-        writer.optional_doubles(&doubles(|row| row.layout.zero_threshold))?;
-        writer.optional_doubles(&doubles(|row| row.as_f64(row.zero_count)))?;
-        writer.row_column(
-            RunType::ByteArray,
-            rows(columns).map(|row| (!row.is_stale()).then(|| hint_name(row.hint).as_bytes())),
-        )?;
-        buckets(&mut writer, columns)?;
-        Ok(Some(writer.finish()))
-    }
+/// Writes the columns of a row group from `count` on.
+pub(super) fn write(writer: &mut GroupWriter<'_>, columns: &HistogramColumns) -> Result<(), SinkError> {
+    let doubles =
+        |field: fn(&HistogramRow<'_>) -> f64| -> Vec<f64> { rows(columns).map(|row| field(&row)).collect() };
+    // A stale marker is one by its sum.
+    let sums = &columns.sums;
+    writer.doubles(&doubles(|row| row.as_f64(row.count)), sums)?;
+    writer.doubles(sums, sums)?;
+    let schemas: Vec<[u8; 8]> =
+        columns.layouts.iter().map(|layout| i64::from(layout.schema).to_le_bytes()).collect();
+    writer.row_column(
+        RunType::Int64,
+        rows(columns).zip(&columns.layout_of).map(|(row, &layout)| match row.is_stale() {
+            true => None,
+            false => schemas.get(usize::try_from(layout).ok()?).map(<[u8; 8]>::as_slice),
+        }),
+    )?;
+    writer.doubles(&doubles(|row| row.layout.zero_threshold), sums)?;
+    writer.doubles(&doubles(|row| row.as_f64(row.zero_count)), sums)?;
+    writer.row_column(
+        RunType::ByteArray,
+        rows(columns).map(|row| (!row.is_stale()).then(|| hint_name(row.hint).as_bytes())),
+    )?;
+    buckets(writer, columns)
 }
 
 fn rows(columns: &HistogramColumns) -> impl Iterator<Item = HistogramRow<'_>> {

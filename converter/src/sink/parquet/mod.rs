@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! SampleRows ──┬─ samples ───── run columns, times, values ── pages ──► row group of one slice
+//!              ├─ windows ───── the same, one for each resolution
 //!              ├─ histograms ── the same, buckets ─────────── pages ──► row group of about a million buckets
 //!              └─ series ────── library's column writers ─────────────► row group of several slices
 //! ```
@@ -17,13 +18,17 @@ mod runs;
 mod samples;
 mod series;
 mod strings;
+mod windows;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use ::parquet::arrow::ArrowSchemaConverter;
 use ::parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
+use ::parquet::basic::Compression;
 use ::parquet::file::metadata::SortingColumn;
 use ::parquet::file::properties::{
     EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterPropertiesPtr, WriterVersion,
@@ -32,15 +37,16 @@ use ::parquet::file::writer::SerializedFileWriter;
 use ::parquet::schema::types::{ColumnPath, SchemaDescPtr, TypePtr};
 
 use super::part::{Part, PartFile, PartWriter};
-use super::tables::{Extent, Place, TableFile, TableWriter};
-use super::{EncodedBody, EncodedRows, Extents, FORMAT_VERSION, OutputOptions, SinkError, with_histograms};
+use super::tables::{Extent, Places, TableFile, TableWriter, UnitTables};
+use super::{
+    EncodedBody, EncodedRows, Extents, FORMAT_VERSION, OutputOptions, SinkError, extents,
+    extents_of_histograms, histograms_of, resolutions,
+};
 use crate::columns::LabelColumn;
 use crate::rows::SampleRows;
 use crate::schema::{Table, TableSchema};
-use compress::library_codec;
-use group::{RowGroup, SeriesRun};
-use histograms::HistogramsEncoder;
-use samples::SamplesEncoder;
+use compress::{PageCompressor, library_codec};
+use group::{GroupWriter, RowGroup, SeriesRun};
 use series::{EncodedSeries, PendingSeries, SeriesColumns, SeriesEncoder, SeriesGroup};
 
 /// Rows of a row group of table `samples` where a slice has more than twice as many.
@@ -53,8 +59,7 @@ const PAGE_ROWS: u32 = 128 << 10;
 /// A slice as row groups.
 #[derive(Debug)]
 pub(super) struct EncodedParquet {
-    samples: Vec<RowGroup>,
-    histograms: Option<RowGroup>,
+    groups: Vec<(Table, Vec<RowGroup>)>,
     /// Rows ascend by metric.
     sorted: bool,
     /// None where histograms have gone ahead.
@@ -63,7 +68,7 @@ pub(super) struct EncodedParquet {
 
 impl EncodedParquet {
     pub(super) fn memory_size(&self) -> usize {
-        let groups = self.samples.iter().chain(&self.histograms);
+        let groups = self.groups.iter().flat_map(|(_, groups)| groups);
         groups.map(RowGroup::memory_size).sum::<usize>()
             + self.series.as_ref().map_or(0, EncodedSeries::memory_size)
     }
@@ -71,18 +76,17 @@ impl EncodedParquet {
 
 /// Encodes slices as row groups, and knows how files begin.
 pub(super) struct ParquetEncoder {
+    options: OutputOptions,
     label_columns: Vec<LabelColumn>,
-    samples: SamplesEncoder,
-    samples_file: FileSetup,
-    histograms: HistogramsEncoder,
-    histograms_file: FileSetup,
+    /// The tables of samples and histograms.
+    tables: BTreeMap<Table, FileSetup>,
     series: SeriesEncoder,
     series_file: FileSetup,
 }
 
 impl fmt::Debug for ParquetEncoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ParquetEncoder").field("samples", &self.samples).finish_non_exhaustive()
+        f.debug_struct("ParquetEncoder").field("tables", &self.tables).finish_non_exhaustive()
     }
 }
 
@@ -123,25 +127,31 @@ impl FileSetup {
 }
 
 impl ParquetEncoder {
-    pub(super) fn new(options: &OutputOptions, label_columns: &[LabelColumn]) -> Result<Self, SinkError> {
+    pub(super) fn new(
+        options: &OutputOptions,
+        label_columns: &[LabelColumn],
+        tables: &[Table],
+    ) -> Result<Self, SinkError> {
         let schema_of = |table| -> Result<_, SinkError> {
             let arrow = Arc::new(TableSchema::new(table, options)?.arrow());
             let schema = ArrowSchemaConverter::new().schema_root("schema").convert(&arrow)?;
             Ok((arrow, Arc::new(schema)))
         };
-        let (_, samples_schema) = schema_of(Table::Samples)?;
-        let (_, histograms_schema) = schema_of(Table::Histograms)?;
+        let of_rows = tables.iter().filter(|&&table| table != Table::Series);
+        let tables = of_rows.map(|&table| {
+            let (_, schema) = schema_of(table)?;
+            Ok((table, FileSetup::new(schema, properties(options)?)))
+        });
+        let tables = tables.collect::<Result<_, SinkError>>()?;
         let (series_arrow, series_schema) = schema_of(Table::Series)?;
         let series_file = FileSetup::new(Arc::clone(&series_schema), series_properties(options)?);
         // The library hands out column writers by way of a file; this one is never written.
         let no_file =
             SerializedFileWriter::new(std::io::sink(), series_file.root(), Arc::clone(&series_file.sorted))?;
         Ok(Self {
+            options: options.clone(),
             label_columns: label_columns.to_owned(),
-            samples: SamplesEncoder::new(options, Arc::clone(&samples_schema))?,
-            samples_file: FileSetup::new(samples_schema, properties(options)?),
-            histograms: HistogramsEncoder::new(options, Arc::clone(&histograms_schema))?,
-            histograms_file: FileSetup::new(histograms_schema, properties(options)?),
+            tables,
             series: SeriesEncoder {
                 factory: ArrowRowGroupWriterFactory::new(&no_file, Arc::clone(&series_arrow)),
                 schema: series_arrow,
@@ -151,76 +161,185 @@ impl ParquetEncoder {
     }
 
     pub(super) fn encode(&self, rows: &SampleRows) -> Result<EncodedRows, SinkError> {
-        let mut series = SeriesColumns::new(&self.label_columns);
-        series.metadata = Arc::clone(&rows.metadata);
-        for (one, range) in rows.iter() {
-            let times_ms = rows.columns.times_ms.get(range).unwrap_or_default();
-            series.push(one, &self.label_columns, one.extent(times_ms).unwrap_or_default());
-        }
-        let runs = rows.iter_histograms().enumerate();
-        let runs = runs.map(|(series, (_, rows))| SeriesRun { series, rows });
-        let runs: Vec<_> = runs.filter(|run| !run.rows.is_empty()).collect();
+        let described = self.describe(rows, (0..rows.series.len()).collect());
+        // A series with rows of several resolutions is listed once.
+        let is_listed = |&at: &usize| rows.series.get(at).is_some_and(|series| series.extent.samples > 0);
+        let listed: Vec<_> = (0..rows.series.len()).filter(is_listed).collect();
+        let listed = (listed.len() < rows.series.len()).then(|| self.describe(rows, listed));
+        let series = &listed.as_ref().unwrap_or(&described).series;
         Ok(EncodedRows {
-            extents: Extents::new(rows),
+            extents: extents(rows),
             replaced_utf8: series.replaced_utf8,
             body: EncodedBody::Parquet(EncodedParquet {
-                samples: self.samples.encode(rows, &series)?,
-                histograms: self.histograms.encode(&rows.histograms, &runs, &series)?,
-                sorted: series.is_sorted(),
-                series: Some(self.series.encode(&series)?),
+                groups: self.groups(rows, &described, |_| true)?,
+                sorted: described.series.is_sorted(),
+                series: Some(self.series.encode(series)?),
             }),
         })
     }
 
     pub(super) fn encode_histograms(&self, rows: &SampleRows) -> Result<EncodedRows, SinkError> {
-        let mut series = SeriesColumns::new(&self.label_columns);
-        let mut runs = Vec::new();
-        for (one, rows) in with_histograms(rows) {
-            runs.push(SeriesRun { series: series.len(), rows });
-            series.push(one, &self.label_columns, one.extent(&[]).unwrap_or_default());
-        }
+        let with_histograms: BTreeSet<_> =
+            resolutions(rows).flat_map(|at| rows.histograms_of(at)).map(|(at, _)| at).collect();
+        let described = self.describe(rows, with_histograms.into_iter().collect());
         Ok(EncodedRows {
-            extents: Extents::of_histograms(rows),
+            extents: extents_of_histograms(rows),
             // Their series are counted when they come themselves.
             replaced_utf8: 0,
             body: EncodedBody::Parquet(EncodedParquet {
-                samples: Vec::new(),
-                histograms: self.histograms.encode(&rows.histograms, &runs, &series)?,
-                sorted: series.is_sorted(),
+                groups: self.groups(rows, &described, |table| matches!(table, Table::Histograms(_)))?,
+                sorted: described.series.is_sorted(),
                 series: None,
             }),
         })
     }
+
+    fn describe(&self, rows: &SampleRows, positions: Vec<usize>) -> Described {
+        let mut series = SeriesColumns::new(&self.label_columns);
+        series.metadata = Arc::clone(&rows.metadata);
+        for one in positions.iter().filter_map(|&at| rows.series.get(at)) {
+            series.push(one, &self.label_columns);
+        }
+        Described { positions, series }
+    }
+
+    /// The row groups of those tables that `wanted` names.
+    fn groups(
+        &self,
+        rows: &SampleRows,
+        described: &Described,
+        wanted: impl Fn(Table) -> bool,
+    ) -> Result<Vec<(Table, Vec<RowGroup>)>, SinkError> {
+        let mut encoder = GroupsEncoder {
+            options: &self.options,
+            codec: library_codec(&self.options)?,
+            compressor: PageCompressor::new(&self.options)?,
+            rows,
+            described,
+        };
+        let tables = self.tables.iter().filter(|(table, _)| wanted(**table));
+        tables.map(|(&table, file)| Ok((table, encoder.encode(table, &file.schema)?))).collect()
+    }
+}
+
+/// Some series of a slice.
+struct Described {
+    /// Their positions, ascending.
+    positions: Vec<usize>,
+    series: SeriesColumns,
+}
+
+impl Described {
+    /// Runs of series that are described.
+    fn runs(&self, series: impl Iterator<Item = (usize, Range<usize>)>) -> Vec<SeriesRun> {
+        let run = |(at, rows)| Some(SeriesRun { series: self.positions.binary_search(&at).ok()?, rows });
+        series.filter_map(run).collect()
+    }
+}
+
+/// Encodes the tables of one slice.
+struct GroupsEncoder<'a> {
+    options: &'a OutputOptions,
+    codec: Compression,
+    compressor: PageCompressor,
+    rows: &'a SampleRows,
+    described: &'a Described,
+}
+
+impl GroupsEncoder<'_> {
+    fn encode(&mut self, table: Table, schema: &SchemaDescPtr) -> Result<Vec<RowGroup>, SinkError> {
+        let (rows, described) = (self.rows, self.described);
+        let series = &described.series;
+        match table {
+            Table::Samples(resolution) => {
+                let runs = described.runs(rows.floats_of(resolution));
+                let groups = groups(runs.last().map_or(0, |run| run.rows.end));
+                let encode = |group: Range<usize>| {
+                    let runs = runs_of(&runs, &group);
+                    let mut writer = self.writer(schema, &runs, group);
+                    match rows.windows.get(&resolution) {
+                        Some(windows) => windows::write(&mut writer, resolution, &windows.floats, series)?,
+                        None => samples::write(&mut writer, &rows.columns, series)?,
+                    }
+                    Ok(writer.finish())
+                };
+                groups.map(encode).collect()
+            }
+            Table::Histograms(resolution) => {
+                let runs = described.runs(rows.histograms_of(resolution));
+                let columns = histograms_of(rows, resolution);
+                if columns.is_empty() {
+                    return Ok(Vec::new());
+                }
+                let mut writer = self.writer(schema, &runs, 0..columns.len());
+                writer.identity(series)?;
+                writer.timestamps(&columns.times_ms)?;
+                match rows.windows.get(&resolution) {
+                    Some(windows) => {
+                        writer.constant(resolution.ms())?;
+                        writer.integers(&windows.histogram_samples)?;
+                    }
+                    None => writer.start_timestamps(&columns.start_times_ms)?,
+                }
+                histograms::write(&mut writer, columns)?;
+                Ok(vec![writer.finish()])
+            }
+            Table::Series => Ok(Vec::new()),
+        }
+    }
+
+    fn writer<'w>(
+        &'w mut self,
+        schema: &'w SchemaDescPtr,
+        runs: &'w [SeriesRun],
+        group: Range<usize>,
+    ) -> GroupWriter<'w> {
+        GroupWriter::new(self.options, schema, self.codec, runs, group, &mut self.compressor)
+    }
+}
+
+/// Row groups of a slice: one, or several of [`GROUP_ROWS`] where it has more than twice as many rows.
+fn groups(rows: usize) -> impl Iterator<Item = Range<usize>> {
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        let left = rows - start;
+        let taken = if left > 2 * GROUP_ROWS { GROUP_ROWS } else { left };
+        let group = start..start + taken;
+        start = group.end;
+        (taken > 0).then_some(group)
+    })
+}
+
+/// The runs of a row group.
+fn runs_of(runs: &[SeriesRun], group: &Range<usize>) -> Vec<SeriesRun> {
+    let first = runs.partition_point(|run| run.rows.end <= group.start);
+    let inside = runs.iter().skip(first).take_while(|run| run.rows.start < group.end);
+    let cut = |run: &SeriesRun| run.rows.start.max(group.start)..run.rows.end.min(group.end);
+    inside.map(|run| SeriesRun { series: run.series, rows: cut(run) }).collect()
 }
 
 /// The tables of a unit.
 #[derive(Debug)]
 pub(super) struct ParquetTables {
     encoder: Arc<ParquetEncoder>,
-    samples: TableWriter<ParquetFile>,
-    histograms: TableWriter<ParquetFile>,
-    series: TableWriter<ParquetFile>,
+    tables: UnitTables<ParquetFile>,
     pending: PendingSeries,
 }
 
 impl ParquetTables {
-    pub(super) fn new(encoder: Arc<ParquetEncoder>, place: impl Fn(Table) -> Place) -> Self {
-        Self {
-            encoder,
-            samples: TableWriter::new(place(Table::Samples)),
-            histograms: TableWriter::new(place(Table::Histograms)),
-            series: TableWriter::new(place(Table::Series)),
-            pending: PendingSeries::default(),
-        }
+    pub(super) fn new(encoder: Arc<ParquetEncoder>, places: Places) -> Self {
+        Self { encoder, tables: UnitTables::new(places), pending: PendingSeries::default() }
     }
 
     /// Appends a slice.
     pub(super) fn append(&mut self, extents: &Extents, body: EncodedParquet) -> Result<(), SinkError> {
         let sorted = body.sorted;
-        let begin = |writer| self.encoder.samples_file.begin(writer, sorted);
-        append_groups(&mut self.samples, extents.samples, sorted, begin, body.samples)?;
-        let begin = |writer| self.encoder.histograms_file.begin(writer, sorted);
-        append_groups(&mut self.histograms, extents.histograms, sorted, begin, body.histograms)?;
+        for (table, groups) in body.groups {
+            if let (Some(&extent), Some(file)) = (extents.get(&table), self.encoder.tables.get(&table)) {
+                let begin = |writer| file.begin(writer, sorted);
+                append_groups(self.tables.of(table), extent, sorted, begin, groups)?;
+            }
+        }
         let Some(series) = body.series else { return Ok(()) };
         for group in self.pending.append(series, &self.encoder.series)? {
             self.append_series(group)?;
@@ -230,7 +349,6 @@ impl ParquetTables {
 
     fn append_series(&mut self, group: SeriesGroup) -> Result<(), SinkError> {
         let sorted = group.sorted;
-        self.series.cut_unless(|file| file.sorted == sorted)?;
         let extent = Extent {
             rows: group.rows,
             series: group.rows,
@@ -238,7 +356,9 @@ impl ParquetTables {
             max_time_ms: group.max_time_ms,
         };
         let begin = |writer| self.encoder.series_file.begin(writer, sorted);
-        self.series.append(extent, begin, |file| file.append_series(group))
+        let table = self.tables.of(Table::Series);
+        table.cut_unless(|file| file.sorted == sorted)?;
+        table.append(extent, begin, |file| file.append_series(group))
     }
 
     /// Bytes of series that wait for a row group.
@@ -251,10 +371,7 @@ impl ParquetTables {
         if let Some(group) = self.pending.flush(&self.encoder.series)? {
             self.append_series(group)?;
         }
-        let mut files = self.samples.finish()?;
-        files.extend(self.histograms.finish()?);
-        files.extend(self.series.finish()?);
-        Ok(files)
+        self.tables.finish()
     }
 }
 

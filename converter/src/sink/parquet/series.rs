@@ -14,7 +14,7 @@ use tsdb_reader::labels::METRIC_NAME;
 use super::strings::Strings;
 use crate::columns::LabelColumn;
 use crate::metadata::Metadata;
-use crate::rows::{SeriesExtent, SeriesRows};
+use crate::rows::SeriesRows;
 use crate::sink::SinkError;
 use crate::sink::labels::push_labels;
 
@@ -55,9 +55,9 @@ impl SeriesColumns {
         self.series_id.len()
     }
 
-    /// Adds a series with what is to be said of its rows.
-    pub(super) fn push(&mut self, series: &SeriesRows, label_columns: &[LabelColumn], extent: SeriesExtent) {
-        let labels = &series.labels;
+    /// Adds a series.
+    pub(super) fn push(&mut self, series: &SeriesRows, label_columns: &[LabelColumn]) {
+        let SeriesRows { labels, extent, .. } = series;
         self.series_id.push(series.series_id);
         self.metric_replaced |= self.metric.push(labels.metric());
         for (strings, column) in self.promoted.iter_mut().zip(label_columns) {
@@ -68,8 +68,8 @@ impl SeriesColumns {
         self.min_times_ms.push(extent.min_time_ms);
         self.max_times_ms.push(extent.max_time_ms);
         self.samples.push(i64::try_from(extent.samples).unwrap_or(i64::MAX));
-        let known = self.metadata.of_series(labels, series.series_id);
-        self.types.push(known.metric_type);
+        let known = self.metadata.of_series(labels);
+        self.types.push(known.metric_type.or(series.assumed_type()));
         self.units.push(known.unit);
         self.helps.push(known.help);
     }

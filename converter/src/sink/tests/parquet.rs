@@ -60,7 +60,8 @@ fn assert_holds(written: &Written, layout: Layout, slices: &[SampleRows]) {
     let read: Vec<_> = written.paths("samples").iter().flat_map(|path| batches(path)).collect();
     let mut expected_series = Vec::new();
     for slice in slices {
-        for (series, range) in slice.iter() {
+        for (series, range) in slice.floats_of(Resolution::RAW) {
+            let series = &slice.series[series];
             expected_series.extend(range.map(|_| series));
         }
     }
@@ -150,7 +151,7 @@ fn the_schema_of_the_files_is_the_described_one() {
     for layout in [Layout::Star, Layout::Flat] {
         let options = options(layout, Profile::Bigquery);
         let written = write(&options, &[special_rows()]);
-        for (table, name) in [(Table::Samples, "samples"), (Table::Series, "series")] {
+        for (table, name) in [(Table::Samples(Resolution::RAW), "samples"), (Table::Series, "series")] {
             let file = File::open(written.only_path(name)).unwrap();
             let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(
                 file,
@@ -402,12 +403,9 @@ fn histogram_rows() -> SampleRows {
             });
         }
         let last = rows.series.last_mut().unwrap();
-        last.histograms = SeriesHistograms {
-            end: rows.histograms.len(),
-            count: histograms.unsigned_abs(),
-            min_time_ms: 10_000,
-            max_time_ms: 10_000 + histograms - 1,
-        };
+        last.histograms_end = rows.histograms.len();
+        let times_ms: Vec<i64> = (10_000..10_000 + histograms).collect();
+        last.extent = last.extent.with(SeriesExtent::of(&times_ms));
     }
     rows
 }
@@ -424,15 +422,15 @@ fn histograms_that_go_ahead_of_their_series_are_the_same_rows() {
         let mut ahead = rows.clone();
         ahead.histograms.truncate(100);
         ahead.series.truncate(3);
-        ahead.series[2].histograms.end = 100;
+        ahead.series[2].histograms_end = 100;
         tables.append(encoder.encode_histograms(&ahead).unwrap()).unwrap();
         let mut rest = rows.clone();
         rest.clear_histograms();
         for row in (100..rows.histograms.len()).map(|row| rows.histograms.row(row).unwrap()) {
             rest.histograms.push(row);
         }
-        rest.series[2].histograms.end = 305;
-        rest.series[3].histograms.end = 308;
+        rest.series[2].histograms_end = 305;
+        rest.series[3].histograms_end = 308;
         tables.append(encoder.encode(&rest).unwrap()).unwrap();
         let parts: Vec<_> =
             tables.finish().unwrap().into_iter().map(|file| file.publish().unwrap()).collect();
@@ -460,7 +458,10 @@ fn the_schema_of_histograms_is_the_described_one() {
     let file = File::open(written.only_path("histograms")).unwrap();
     let skip = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, skip).unwrap();
-    assert_eq!(**builder.schema(), TableSchema::new(Table::Histograms, &options).unwrap().arrow());
+    assert_eq!(
+        **builder.schema(),
+        TableSchema::new(Table::Histograms(Resolution::RAW), &options).unwrap().arrow()
+    );
 }
 
 #[test]
@@ -485,7 +486,7 @@ fn buckets_of_many_pages_read_back() {
     }
     let end = rows.histograms.len();
     let last = rows.series.last_mut().unwrap();
-    last.histograms.end = end;
+    last.histograms_end = end;
     for profile in [Profile::Bigquery, Profile::Compact] {
         let written = write(&options(Layout::Star, profile), std::slice::from_ref(&rows));
         let path = written.only_path("histograms");
