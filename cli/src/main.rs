@@ -26,7 +26,8 @@ fn main() -> ExitCode {
     let messages = Messages::new(args.talk);
     let stop = match &args.command {
         // Only these have something to finish; a signal ends the others.
-        Command::Convert(_) | Command::Commit(_) => Stop::listen(),
+        Command::Convert(args) if !args.dry_run => Stop::listen(),
+        Command::Commit(_) => Stop::listen(),
         _ => Ok(Stop::default()),
     };
     let stop = match stop {

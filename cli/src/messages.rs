@@ -63,11 +63,12 @@ impl Messages {
 
     /// A finding, as loud as it is bad.
     pub fn finding(&self, finding: &Finding) {
-        let level = match finding.severity {
-            Severity::Broken => Level::Warning,
-            Severity::Skipped | Severity::Note => Level::Detail,
+        let (level, note) = match finding.severity {
+            Severity::Broken => (Level::Warning, ""),
+            Severity::Skipped if finding.leaves_samples_out() => (Level::Info, "note: "),
+            Severity::Skipped | Severity::Note => (Level::Detail, ""),
         };
-        self.say(level, &format!("{}: {}", finding.place, finding.message), Some(finding));
+        self.say(level, &format!("{note}{}: {}", finding.place, finding.message), Some(finding));
     }
 
     /// All of `findings`.

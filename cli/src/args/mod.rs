@@ -12,12 +12,15 @@ use clap_complete::Shell;
 use tsdb_converter::anatomy::Part;
 use tsdb_converter::convert::RunOptions;
 use tsdb_converter::discover::{ReadOptions, STANDARD_INPUT};
+use tsdb_converter::downsample::{DownsampleOptions, Tier, read_rules};
+use tsdb_converter::error::error_chain;
 use tsdb_converter::options::{ConvertOptions, Histograms, StaleMarkers};
 use tsdb_converter::relabel::LabelOptions;
+use tsdb_converter::resolution::Resolution;
 use tsdb_converter::sink::{Compression, Format, Layout, OutputOptions, Profile};
 use tsdb_converter::time::PartitionBy;
 
-use values::{Shards, choice, label, shards, size_bytes, time_ms};
+use values::{Shards, Width, choice, label, lookback, shards, size_bytes, tier, time_ms, window};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -79,7 +82,7 @@ pub enum Command {
     /// Print the schema of the output tables for the options given
     Schema(SchemaArgs),
     /// List the units of work of a conversion, one JSON line each, to spread them over machines
-    Plan(PlanArgs),
+    Plan(Box<PlanArgs>),
     /// Publish a conversion whose units were converted with `convert --unit`
     Commit(CommitArgs),
     /// Print a completion script
@@ -276,6 +279,68 @@ impl ShapeArgs {
     }
 }
 
+/// Which windows samples are aggregated in.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Downsampling")]
+pub struct DownsampleArgs {
+    /// One row per series and window of this width: 5m, 1h, 1d; raw for every sample; as-is to keep the aggregates of
+    /// Thanos' downsampled blocks beside raw samples [default: raw]
+    #[arg(long, value_name = "WIDTH", conflicts_with = "tier")]
+    pub resolution: Option<Width>,
+    /// Resolutions by age of the partition: 0d=raw,40d=5m,1y=1h
+    #[arg(long, value_name = "AGE=WIDTH,…", value_delimiter = ',', value_parser = tier)]
+    pub tier: Vec<Tier>,
+    /// The time that ages are counted from: RFC 3339, or milliseconds since the epoch [default: the newest block's end]
+    #[arg(long, value_name = "TIME", value_parser = time_ms, requires = "tier", allow_hyphen_values = true)]
+    pub now: Option<i64>,
+    /// Rules in YAML: for the series that a selector matches another resolution, fewer aggregates, or no rows
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub rule: Option<PathBuf>,
+    /// Longest time between two samples that adds to an increase [default: 1h]
+    #[arg(long, value_name = "TIME", value_parser = lookback)]
+    pub lookback: Option<i64>,
+    /// Series that are counters though neither metadata nor their names say so; repeatable
+    #[arg(long, value_name = "SELECTOR")]
+    pub counter: Vec<String>,
+}
+
+impl DownsampleArgs {
+    fn is_given(&self) -> bool {
+        let Self { resolution, tier, now, rule, lookback, counter } = self;
+        resolution.is_some()
+            || !tier.is_empty()
+            || now.is_some()
+            || rule.is_some()
+            || lookback.is_some()
+            || !counter.is_empty()
+    }
+
+    /// As the library takes them.
+    fn options(&self) -> Result<DownsampleOptions, String> {
+        let mut tiers = self.tier.clone();
+        tiers.sort_by_key(|tier| tier.min_age_ms);
+        if tiers.windows(2).any(|pair| matches!(pair, [a, b] if a.min_age_ms == b.min_age_ms)) {
+            return Err("--tier names an age twice; leave one of them out".to_owned());
+        }
+        if let Some(Width::Of(resolution)) = self.resolution
+            && !resolution.is_raw()
+        {
+            tiers = vec![Tier { min_age_ms: 0, resolution }];
+        }
+        let defaults = DownsampleOptions::default();
+        let rules = self.rule.as_deref().map(read_rules).transpose().map_err(|error| error_chain(&error))?;
+        Ok(DownsampleOptions {
+            tiers,
+            as_is: self.resolution == Some(Width::AsIs),
+            rules: rules.unwrap_or_default(),
+            lookback_ms: self.lookback.unwrap_or(defaults.lookback_ms),
+            counters: self.counter.clone(),
+            now_ms: self.now,
+            ..defaults
+        })
+    }
+}
+
 /// All that shapes the output of a conversion.
 #[derive(Debug, clap::Args)]
 pub struct ShapingArgs {
@@ -288,18 +353,24 @@ pub struct ShapingArgs {
     /// How rows are cut and labels changed.
     #[command(flatten)]
     pub shape: ShapeArgs,
+    /// Which windows samples are aggregated in.
+    #[command(flatten)]
+    pub downsample: DownsampleArgs,
 }
 
 impl ShapingArgs {
     /// True when any of the flags is there.
     pub fn is_given(&self) -> bool {
-        self.select.is_given() || self.output.is_given() || self.shape.is_given()
+        self.select.is_given()
+            || self.output.is_given()
+            || self.shape.is_given()
+            || self.downsample.is_given()
     }
 
     /// As the library takes them.
-    pub fn options(&self) -> ConvertOptions {
+    pub fn options(&self) -> Result<ConvertOptions, String> {
         let shape = &self.shape;
-        ConvertOptions {
+        Ok(ConvertOptions {
             output: self.output.options(),
             partition_by: shape.partition_by.unwrap_or_default(),
             shards: shape.shards.and_then(|Shards(number)| number),
@@ -314,8 +385,9 @@ impl ShapingArgs {
             max_time_ms: self.select.max_time,
             stale_markers: shape.stale_markers.unwrap_or_default(),
             histograms: shape.histograms.unwrap_or_default(),
+            downsampling: self.downsample.options()?,
             metadata: shape.metadata.clone(),
-        }
+        })
     }
 }
 
@@ -418,6 +490,12 @@ pub struct InspectArgs {
     /// index.series:REF, index.postings, index.postings:NAME=VALUE, index.table, chunk:REF, tombstones
     #[arg(long, value_name = "WHAT", conflicts_with_all = ["selectors", "top"])]
     pub bytes: Option<Part>,
+    /// Draw the one series that --match selects as SVG: its samples behind the windows made of them
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["bytes", "top", "json"])]
+    pub plot: Option<PathBuf>,
+    /// Width of the windows drawn: 5m, 1h, 1d [default: 5m]
+    #[arg(long, value_name = "WIDTH", value_parser = window, requires = "plot")]
+    pub resolution: Option<Resolution>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -492,6 +570,9 @@ pub struct SchemaArgs {
     /// Only this table: samples, histograms or series
     #[arg(long, value_name = "TABLE", value_parser = ["samples", "histograms", "series"])]
     pub table: Option<String>,
+    /// The tables of this resolution: raw, 5m, 1h, …
+    #[arg(long, value_name = "WIDTH")]
+    pub resolution: Option<Resolution>,
     /// What files look like.
     #[command(flatten)]
     pub output: OutputArgs,

@@ -1,10 +1,13 @@
 //! Values of flags: times, sizes, pairs, and names of choices.
 
 use std::num::NonZeroUsize;
+use std::str::FromStr;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
+use tsdb_converter::downsample::Tier;
+use tsdb_converter::resolution::{DurationError, Resolution, parse_duration};
 
 /// A time: RFC 3339, or milliseconds since the epoch. Parts of a millisecond count up to the next one, since all
 /// samples before it are before that time.
@@ -32,6 +35,48 @@ pub fn size_bytes(text: &str) -> Result<u64, String> {
     let wrong = || "not a size; give bytes, or a number with KiB, MiB or GiB, like 512MiB".to_owned();
     let size: u64 = number.parse().map_err(|_| wrong())?;
     size.checked_mul(unit).ok_or_else(wrong)
+}
+
+/// What `--resolution` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Width {
+    /// `as-is`: the resolution of the block.
+    AsIs,
+    /// This one.
+    Of(Resolution),
+}
+
+impl FromStr for Width {
+    type Err = DurationError;
+
+    fn from_str(text: &str) -> Result<Self, DurationError> {
+        if text == "as-is" { Ok(Self::AsIs) } else { text.parse().map(Self::Of) }
+    }
+}
+
+/// An age and the resolution from then on: `40d=5m`.
+pub fn tier(text: &str) -> Result<Tier, String> {
+    let (age, resolution) = text.split_once('=').ok_or("not of the form age=resolution, such as 40d=5m")?;
+    let min_age_ms = parse_duration(age).map_err(|error| error.to_string())?;
+    let resolution = resolution.parse().map_err(|error: DurationError| error.to_string())?;
+    Ok(Tier { min_age_ms, resolution })
+}
+
+/// A width of windows.
+pub fn window(text: &str) -> Result<Resolution, String> {
+    match text.parse() {
+        Ok(Resolution::RAW) => Err("raw samples have no windows; give a width such as 5m".to_owned()),
+        resolution => resolution.map_err(|error: DurationError| error.to_string()),
+    }
+}
+
+/// A duration that is not 0.
+pub fn lookback(text: &str) -> Result<i64, String> {
+    match parse_duration(text) {
+        Ok(0) => Err("a lookback of nothing finds no step; give a duration such as 1h".to_owned()),
+        Ok(duration_ms) => Ok(duration_ms),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// `key=value`; the value may hold `=`.

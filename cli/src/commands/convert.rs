@@ -24,7 +24,7 @@ use crate::table::{count, counted, size};
 /// Runs the command.
 pub fn run(args: &ConvertArgs, messages: &Messages, stop: &Stop) -> Result<u8, Failure> {
     let (sources, run) = (&args.source.sources, args.run_options());
-    let options = args.shaping.options();
+    let options = args.shaping.options().map_err(Failure::Message)?;
     if args.dry_run {
         return print_dry_run(args, &options, messages);
     }
@@ -72,16 +72,16 @@ pub fn read_plan(file: &Path) -> Result<PlanFile, Failure> {
 }
 
 fn print_dry_run(args: &ConvertArgs, options: &ConvertOptions, messages: &Messages) -> Result<u8, Failure> {
-    let DryRun { dest, planned, done } =
-        dry_run(&args.source.sources, &args.resources.read(&args.source), &args.to, options)?;
+    let dry_run = dry_run(&args.source.sources, &args.resources.read(&args.source), &args.to, options)?;
+    let estimate = estimate(&dry_run, options);
+    let DryRun { dest, planned, done } = dry_run;
     messages.unpacked(&planned.unpacked);
     messages.findings(&planned.findings);
-    let estimate = estimate(&planned, options);
     let mut out = io::stdout().lock();
     if args.json {
         let json = serde_json::json!({
             "units": planned.units,
-            "units_done": done,
+            "units_done": done.len(),
             "shard_bounds": dest.shard_bounds,
             "estimate": estimate,
             "findings": planned.findings,
@@ -99,15 +99,19 @@ fn print_dry_run(args: &ConvertArgs, options: &ConvertOptions, messages: &Messag
         )?;
     }
     let units = counted(planned.units.len() as u64, "unit", "units");
-    let histograms = match estimate.histogram_rows {
+    let part_of_rows = |rows: u64, what: &str| match rows {
         0 => String::new(),
-        rows => format!(", {} of them histograms", count(rows)),
+        rows => format!(", {} of them {what}", count(rows)),
     };
+    let rules = if options.downsampling.rules.is_empty() { "" } else { ", rules aside" };
+    let windows = part_of_rows(estimate.window_rows, "windows");
+    let histograms = part_of_rows(estimate.histogram_rows, "histograms");
+    let classic = part_of_rows(estimate.classic_rows, "classic series of histograms");
     writeln!(
         out,
-        "would convert {} in {units} ({} done before): about {} rows{histograms}, {} as stored, {} logical in BigQuery",
+        "would convert {} in {units} ({} done before): about {} rows{windows}{histograms}{classic}{rules}, {} as stored, {} logical in BigQuery",
         counted(planned.blocks.len() as u64, "block", "blocks"),
-        count(done as u64),
+        count(done.len() as u64),
         count(estimate.rows),
         size(estimate.size_bytes),
         size(estimate.bigquery_logical_bytes),

@@ -1,13 +1,15 @@
-//! `promblock inspect`: what blocks hold, as tables or JSON.
+//! `promblock inspect`: what blocks hold, as tables or JSON; the bytes of one structure; one series as a picture.
 
+use std::fs;
 use std::io::{self, BufWriter, Write};
-use std::sync::Arc;
+use std::path::Path;
 
-use tsdb_converter::anatomy::{Part, Row, block_folder, show};
-use tsdb_converter::finding::Severity;
+use tsdb_converter::anatomy::{Part, Row, show, single_block};
+use tsdb_converter::finding::{Findings, Severity};
 use tsdb_converter::inspect::{InspectOptions, Inspection, MetricInfo, inspect};
+use tsdb_converter::plot::{Plot, PlotOptions, plot};
+use tsdb_converter::resolution::Resolution;
 use tsdb_converter::time::display_time;
-use tsdb_reader::source::{LocalSource, Source};
 
 use super::report::print_json;
 use crate::args::InspectArgs;
@@ -18,7 +20,10 @@ use crate::table::{Align, Table, count, counted, size};
 /// Runs the command.
 pub fn run(args: &InspectArgs, messages: &Messages) -> Result<u8, Failure> {
     if let Some(part) = &args.bytes {
-        return bytes(args, part);
+        return bytes(args, part, messages);
+    }
+    if let Some(file) = &args.plot {
+        return picture(args, file, messages);
     }
     let options = InspectOptions {
         sources: args.source.sources.clone(),
@@ -34,19 +39,49 @@ pub fn run(args: &InspectArgs, messages: &Messages) -> Result<u8, Failure> {
     } else {
         print(&inspection)?
     }
-    let broken = inspection.findings.list.iter().any(|finding| finding.severity == Severity::Broken);
-    Ok(if broken { LOSSES } else { DONE })
+    Ok(exit_code(&inspection.findings))
+}
+
+fn exit_code(findings: &Findings) -> u8 {
+    let broken = findings.list.iter().any(|finding| finding.severity == Severity::Broken);
+    if broken { LOSSES } else { DONE }
+}
+
+/// Draws a series.
+fn picture(args: &InspectArgs, file: &Path, messages: &Messages) -> Result<u8, Failure> {
+    const FIVE_MINUTES_MS: i64 = 300_000;
+    let resolution = args.resolution.or(Resolution::windows(FIVE_MINUTES_MS)).unwrap_or_default();
+    let options = PlotOptions {
+        sources: args.source.sources.clone(),
+        read: args.resources.read(&args.source),
+        selectors: args.selectors.clone(),
+        resolution,
+        memory_limit: args.resources.memory_limit,
+    };
+    let mut findings = Findings::default();
+    let drawn = plot(&options, &mut findings);
+    messages.findings(&findings);
+    let Plot { svg, labels, samples, windows, unpacked } = drawn.map_err(|error| Failure::of(&error))?;
+    messages.unpacked(&unpacked);
+    fs::write(file, svg)
+        .map_err(|error| Failure::Message(format!("cannot write {}: {error}", file.display())))?;
+    messages.info(&format!(
+        "drew {labels}: {}, {} of {resolution}",
+        counted(samples as u64, "sample", "samples"),
+        counted(windows as u64, "window", "windows"),
+    ));
+    Ok(exit_code(&findings))
 }
 
 /// Shows the bytes of a structure.
-fn bytes(args: &InspectArgs, part: &Part) -> Result<u8, Failure> {
+fn bytes(args: &InspectArgs, part: &Part, messages: &Messages) -> Result<u8, Failure> {
     let [source] = args.source.sources.as_slice() else {
         return Err(Failure::Message("--bytes takes one SOURCE".to_owned()));
     };
-    let unreadable =
-        |error: io::Error| Failure::Message(format!("cannot read {}: {error}", source.display()));
-    let folder = block_folder(source).map_err(unreadable)?;
-    let source: Arc<dyn Source> = Arc::new(LocalSource::open(&folder).map_err(unreadable)?);
+    let mut findings = Vec::new();
+    let source = single_block(source, &args.resources.read(&args.source), &mut findings);
+    findings.iter().for_each(|finding| messages.finding(finding));
+    let source = source.map_err(|error| Failure::of(&error))?;
     let mut out = BufWriter::new(io::stdout().lock());
     let mut written = Ok(());
     let is_sound = show(&source, part, &mut |row| {

@@ -14,8 +14,9 @@ pub fn run(args: &PlanArgs, messages: &Messages) -> Result<u8, Failure> {
     if args.source.reads_standard_input() {
         return Err(Failure::Message(format!("plan {READ_TWICE}")));
     }
+    let options = args.shaping.options().map_err(Failure::Message)?;
     let (header, planned) =
-        plan(&args.source.sources, &args.resources.read(&args.source), &args.to, &args.shaping.options())?;
+        plan(&args.source.sources, &args.resources.read(&args.source), &args.to, &options)?;
     messages.unpacked(&planned.unpacked);
     messages.findings(&planned.findings);
     let mut out = BufWriter::new(io::stdout().lock());

@@ -47,6 +47,14 @@ pub fn print_report(report: &Report, took: Duration) -> io::Result<()> {
         let rows = counted(written_classic, "row", "rows");
         writeln!(out, "  {rows} of classic series besides, derived from native histograms")?;
     }
+    if report.samples.windows > 0 {
+        let rows = counted(report.samples.windows, "row", "rows");
+        writeln!(
+            out,
+            "  {} aggregated into {rows}",
+            counted(report.samples.aggregated, "sample", "samples")
+        )?;
+    }
     if duplicate_classic > 0 {
         let samples = counted(duplicate_classic, "derived sample", "derived samples");
         writeln!(out, "  {samples} not written, for the same series and time is stored")?;
@@ -54,6 +62,19 @@ pub fn print_report(report: &Report, took: Duration) -> io::Result<()> {
     if report.samples.unreadable_chunks > 0 {
         let chunks = counted(report.samples.unreadable_chunks, "chunk", "chunks");
         writeln!(out, "  {chunks} could not be read; how many samples they held is not known")?;
+    }
+    if !report.samples.rules.is_empty() {
+        writeln!(out, "\nrules")?;
+        let mut rules = Table::new([
+            ("rule", Align::Left),
+            ("series", Align::Right),
+            ("samples", Align::Right),
+            ("rows", Align::Right),
+        ]);
+        for (selector, rule) in &report.samples.rules {
+            rules.push([selector.clone(), count(rule.series), count(rule.samples), count(rule.rows)]);
+        }
+        rules.write(&mut out)?;
     }
     if !report.tables.is_empty() {
         writeln!(out, "\ntables")?;
@@ -144,7 +165,9 @@ fn terms(samples: &Tally) -> Vec<(String, u64)> {
         terms.push(("+ of chunks that other units count".to_owned(), samples.taken_over));
         terms.push(("- written by other units".to_owned(), samples.handed_over));
     }
-    if samples.written_histograms > 0 {
+    if samples.written == 0 && samples.aggregated > 0 {
+        terms.push(("= aggregated".to_owned(), samples.aggregated));
+    } else if samples.written_histograms > 0 {
         terms.push(("= floats written".to_owned(), samples.written - samples.written_histograms));
         terms.push(("+ histograms written".to_owned(), samples.written_histograms));
     } else {
@@ -156,6 +179,12 @@ fn terms(samples: &Tally) -> Vec<(String, u64)> {
         }
     };
     add("written as classic series", samples.unrolled);
+    if samples.written > 0 {
+        add("aggregated", samples.aggregated);
+    }
+    add("stale markers and NaN, which are in no window", samples.left_out);
+    add("aggregates of times that finer samples cover", samples.superseded);
+    add("dropped by a rule", samples.dropped_by_rule);
     add("deleted by tombstones", samples.tombstoned);
     add("outside the time range", samples.outside_time_range);
     add("duplicates", samples.duplicates);
@@ -178,6 +207,8 @@ pub fn loss_name(loss: Loss) -> &'static str {
         Loss::EncodingFloatHistogramSt => "native float histograms (encoding 6)",
         Loss::EncodingAggregate => "aggregates of a downsampled block",
         Loss::EncodingUnknown => "unknown encoding",
+        Loss::NotAddable => "native histograms that do not add up with others of their window",
+        Loss::MixedWindow => "aggregates of a window that finer samples cover in part",
         Loss::NamelessHistogram => "native histograms without a name, which have no classic form",
         Loss::NoOpenMetricsForm => "native histograms, which OpenMetrics text cannot say",
     }
@@ -185,7 +216,7 @@ pub fn loss_name(loss: Loss) -> &'static str {
 
 fn sentence(report: &Report, took: Duration) -> String {
     let (samples, units) = (&report.samples, report.units);
-    let rows = samples.written + samples.written_classic;
+    let rows = samples.written + samples.written_classic + samples.windows;
     let files: u64 = report.tables.iter().map(|table| table.files).sum();
     let bytes: u64 = report.tables.iter().map(|table| table.size_bytes).sum();
     let mut sentence = format!(

@@ -13,11 +13,18 @@ use crate::exit::{DONE, Failure};
 pub fn run(args: &SchemaArgs) -> Result<u8, Failure> {
     let options = args.output.options();
     options.validate().map_err(|error| Failure::Message(error_chain(&error)))?;
-    let wanted = |table: &&Table| args.table.as_deref().is_none_or(|name| name == table.name());
+    let resolution = args.resolution.unwrap_or_default();
+    let of_kind = |table: Table| match table {
+        Table::Samples(_) => "samples",
+        Table::Histograms(_) => "histograms",
+        Table::Series => "series",
+    };
+    let wanted = |table: &&Table| args.table.as_deref().is_none_or(|name| name == of_kind(**table));
     let schema = |table: &Table| {
         TableSchema::new(*table, &options).map_err(|error| Failure::Message(error_chain(&error)))
     };
-    let tables = Table::ALL.iter().filter(wanted).map(schema).collect::<Result<Vec<_>, _>>()?;
+    let tables = Table::of([resolution]);
+    let tables = tables.iter().filter(wanted).map(schema).collect::<Result<Vec<_>, _>>()?;
     let mut out = BufWriter::new(io::stdout().lock());
     match args.form {
         SchemaForm::Bigquery => write_json(&mut out, args, &tables, TableSchema::bigquery_json)?,

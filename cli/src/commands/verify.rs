@@ -7,7 +7,7 @@ use std::path::Path;
 use tsdb_converter::discover::every_block;
 use tsdb_converter::finding::{Finding, Severity};
 use tsdb_converter::verify::files::foreign_files;
-use tsdb_converter::verify::{Verified, names, verify};
+use tsdb_converter::verify::{Verified, names, verify, verify_damaged};
 use tsdb_reader::samples::HistogramRule;
 
 use crate::args::VerifyArgs;
@@ -39,19 +39,17 @@ pub fn run(args: &VerifyArgs, messages: &Messages) -> Result<u8, Failure> {
             }
         }
     }
-    let blocks = discovery.blocks.len() as u64;
+    for damaged in &discovery.damaged {
+        add(&mut total, verify_damaged(&damaged.source, &damaged.location, &mut tell));
+    }
+    let blocks = (discovery.blocks.len() + discovery.damaged.len()) as u64;
     for found in discovery.blocks {
         messages.detail(&format!("verifying {}", found.location));
         foreign_files(Path::new(&found.location), &mut |finding| {
             total.findings += 1;
             tell(finding);
         });
-        let of_block = verify(&found.block, &found.location, &mut tell);
-        total.series += of_block.series;
-        total.chunks += of_block.chunks;
-        total.samples += of_block.samples;
-        total.findings += of_block.findings;
-        total.broken += of_block.broken;
+        add(&mut total, verify(&found.block, &found.location, &mut tell));
     }
     written?;
     let notes = total.findings - total.broken;
@@ -71,6 +69,14 @@ pub fn run(args: &VerifyArgs, messages: &Messages) -> Result<u8, Failure> {
     Ok(if total.broken > 0 { LOSSES } else { DONE })
 }
 
+fn add(total: &mut Verified, of_block: Verified) {
+    total.series += of_block.series;
+    total.chunks += of_block.chunks;
+    total.samples += of_block.samples;
+    total.findings += of_block.findings;
+    total.broken += of_block.broken;
+}
+
 fn print(out: &mut dyn Write, finding: &Finding, json: bool) -> io::Result<()> {
     if json {
         let line = serde_json::to_string(finding)?;
@@ -85,12 +91,12 @@ pub fn names() -> String {
     let mut text = String::from("Findings by name:\n");
     let list = |text: &mut String, names: &[(&str, &str)]| {
         for (name, meaning) in names {
-            let _infallible = writeln!(text, "  {name:<28} {meaning}");
+            let _infallible = writeln!(text, "  {name:<31} {meaning}");
         }
     };
     list(&mut text, names::NAMES);
     for rule in HistogramRule::ALL {
-        let _infallible = writeln!(text, "  {:<28} of a histogram, {rule}", rule.name());
+        let _infallible = writeln!(text, "  {:<31} of a histogram, {rule}", rule.name());
     }
     text.push_str("PART-WAY, such as symbols-checksum, says that the reader refuses a part. Parts:\n");
     list(&mut text, names::PARTS);
