@@ -4,7 +4,8 @@ use std::error::Error;
 
 mod decode;
 mod resident;
+mod scrapes;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    decode::main(decode::Floats::Xor2)
+    decode::main(scrapes::Floats::Xor2)
 }

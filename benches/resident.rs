@@ -1,15 +1,19 @@
-//! What the decoding benches share: a block in memory, the clock, the options, the table.
+//! What the decoding benches share: the options, a block in memory, the reading of its chunks, the table.
 
 use std::env;
 use std::error::Error;
 use std::fmt;
 use std::fs;
+use std::hint::black_box;
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use benches::cpu_seconds;
 use bytes::Bytes;
 use tsdb_reader::source::{BlockFile, Source};
+use tsdb_reader::{Chunk, ChunkRef, Chunks};
 
 /// What a bench was asked for.
 pub struct Options {
@@ -124,11 +128,83 @@ fn push_entry(bytes: &mut Vec<u8>, encoding: u8, data: &[u8]) {
     bytes.extend_from_slice(&crc.to_be_bytes());
 }
 
-/// CPU time of this thread in seconds, to the nanosecond.
-fn cpu_seconds() -> Result<f64, Box<dyn Error>> {
-    let text = fs::read_to_string("/proc/thread-self/schedstat")?;
-    let ns: f64 = text.split(' ').next().unwrap_or_default().parse()?;
-    Ok(ns / 1e9)
+/// What was measured, and the least and most seconds it took.
+pub type Figure<'a> = (&'a str, (f64, f64));
+
+/// Numbers below a bound, in an order of no pattern.
+pub fn random() -> impl FnMut(u64) -> u64 {
+    let mut random = 0x9e37_79b9_7f4a_7c15u64;
+    move |bound| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        (random >> 33) % bound
+    }
+}
+
+/// The chunks of a block, some at a time, as of a series.
+#[allow(dead_code, reason = "not every bench reads so")]
+pub struct Reading {
+    /// The block.
+    pub source: Arc<Resident>,
+    chunks: Chunks,
+    refs: Vec<ChunkRef>,
+    at_once: usize,
+}
+
+#[allow(dead_code, reason = "not every bench reads so")]
+impl Reading {
+    /// Of all chunks of `source`, `at_once` at a time.
+    pub fn of(source: Resident, at_once: usize) -> Result<Self, Box<dyn Error>> {
+        let source = Arc::new(source);
+        let chunks = Chunks::open(Arc::clone(&source) as Arc<dyn Source>)?;
+        let mut refs = Vec::new();
+        for position in 0..u32::try_from(source.segments.len())? {
+            for item in chunks.scan_segment(position) {
+                refs.push(item?.0);
+            }
+        }
+        Ok(Self { source, chunks, refs, at_once })
+    }
+
+    /// Number of chunks.
+    pub fn len(&self) -> usize {
+        self.refs.len()
+    }
+
+    /// Hands out the chunks of each series.
+    pub fn each_series(
+        &self,
+        mut work: impl FnMut(&[Chunk]) -> Result<(), Box<dyn Error>>,
+    ) -> Result<(), Box<dyn Error>> {
+        let (mut found, mut series) = (Vec::new(), Vec::new());
+        for refs in self.refs.chunks(self.at_once) {
+            self.chunks.read(refs, &mut found);
+            series.clear();
+            for chunk in found.drain(..) {
+                series.push(chunk?);
+            }
+            work(&series)?;
+        }
+        Ok(())
+    }
+
+    /// What it takes to read without decoding: the checksums alone, and the entries of the chunks.
+    pub fn plain(&self, passes: usize) -> Result<[Figure<'static>; 2], Box<dyn Error>> {
+        let crc = timed(passes, || {
+            for (_, bytes) in &self.source.segments {
+                black_box(crc32c::crc32c(bytes));
+            }
+            Ok(())
+        })?;
+        let entries = timed(passes, || {
+            self.each_series(|chunks| {
+                black_box(chunks);
+                Ok(())
+            })
+        })?;
+        Ok([("crc of the files", crc), ("chunk entries", entries)])
+    }
 }
 
 /// Least and most seconds of `passes` runs.
@@ -138,9 +214,9 @@ pub fn timed(
 ) -> Result<(f64, f64), Box<dyn Error>> {
     let (mut least, mut most) = (f64::MAX, 0.0f64);
     for _ in 0..passes {
-        let start = cpu_seconds()?;
+        let start = cpu_seconds();
         run()?;
-        let seconds = cpu_seconds()? - start;
+        let seconds = cpu_seconds() - start;
         (least, most) = (least.min(seconds), most.max(seconds));
     }
     Ok((least, most))
@@ -152,16 +228,16 @@ pub fn print(
     source: &Resident,
     samples: usize,
     reference_ns: Option<f64>,
-    rows: &[(&str, (f64, f64))],
+    rows: &[Figure<'_>],
 ) -> Result<(), Box<dyn Error>> {
     let (_, crc) = *rows.first().ok_or("no row")?;
-    println!("{:<26}{:>9} {:>9} {:>7} {:>10} {:>9}", "", "ns/sample", "most", "GB/s", "reference", "crc");
+    println!("{:<34}{:>9} {:>9} {:>7} {:>10} {:>9}", "", "ns/sample", "most", "GB/s", "reference", "crc");
     for (name, (least, most)) in rows {
         let ns = least * 1e9 / samples as f64;
         let reference =
             reference_ns.map_or_else(|| "-".to_owned(), |reference| format!("{:.3}", ns / reference));
         println!(
-            "{name:<26}{ns:>9.3} {:>9.3} {:>7.2} {reference:>9}x {:>8.1}x",
+            "{name:<34}{ns:>9.3} {:>9.3} {:>7.2} {reference:>9}x {:>8.1}x",
             most * 1e9 / samples as f64,
             source.size() as f64 / least / 1e9,
             least / crc.0,

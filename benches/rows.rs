@@ -2,7 +2,8 @@
 //! compresses about as the blocks of real servers do.
 #![expect(clippy::indexing_slicing, reason = "indices are remainders of the lengths")]
 
-use tsdb_converter::rows::{SampleRows, SeriesHistograms, SeriesRows};
+use benches::cpu_seconds;
+use tsdb_converter::rows::{SampleRows, SeriesExtent, SeriesRows};
 use tsdb_reader::Labels;
 
 /// Series of the block that the bounds speak of, samples per series, and rows per slice.
@@ -80,27 +81,18 @@ fn push_series(rows: &mut SampleRows, series: usize, random: &mut Random) {
         rows.columns.times_ms.push(time_ms);
         rows.columns.values.push(value);
     }
-    rows.series.push(SeriesRows {
-        labels,
-        series_id,
-        end: rows.columns.len(),
-        histograms: SeriesHistograms::default(),
-    });
-}
-
-/// Nanoseconds that the main thread has had a processor.
-pub fn cpu_ns() -> u64 {
-    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    stat.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or_default()
+    let times_ms = rows.columns.times_ms.get(rows.columns.len() - SAMPLES..).unwrap_or_default();
+    let extent = SeriesExtent::of(times_ms);
+    rows.series.push(SeriesRows { end: rows.columns.len(), ..SeriesRows::new(labels, series_id, extent) });
 }
 
 /// Best processor time of some runs, in nanoseconds per row.
 pub fn best_ns_per_row(rows: usize, runs: usize, mut work: impl FnMut()) -> f64 {
-    let mut best = u64::MAX;
+    let mut best = f64::MAX;
     for _ in 0..runs {
-        let before = cpu_ns();
+        let before = cpu_seconds();
         work();
-        best = best.min(cpu_ns() - before);
+        best = best.min(cpu_seconds() - before);
     }
-    best as f64 / rows as f64
+    best * 1e9 / rows as f64
 }

@@ -3,7 +3,10 @@
 use bytes::Bytes;
 use tsdb_reader::checksum::crc32c;
 use tsdb_reader::head::{Record, SegmentReader};
-use tsdb_reader::samples::{FloatColumns, FloatDecoder, HistogramColumns, HistogramDecoder, HistogramRow};
+use tsdb_reader::samples::{
+    Aggregate, AggregateColumns, AggregateDecoder, CounterChain, CounterColumns, FloatColumns, FloatDecoder,
+    HistogramColumns, HistogramDecoder, HistogramRow,
+};
 use tsdb_reader::{Chunk, DecodeError, Encoding, Labels};
 
 /// Reads `data` one by one, into columns, and along with a copy of itself, and demands the same of each.
@@ -143,6 +146,45 @@ pub fn decode_histograms(encoding: Encoding, data: &[u8]) {
         compare(&twice.row(row).expect("a row"), &once);
     }
     assert_eq!(twice.len(), 2 * columns.len());
+}
+
+/// Reads `data` as aggregates: each by itself and all in rows, which must agree.
+pub fn decode_aggregates(data: &[u8]) {
+    let chunk = Chunk::new(Encoding::Aggregate, Bytes::copy_from_slice(data), 1, 10);
+    let Ok(aggregates) = chunk.aggregates() else {
+        assert!(chunk.num_samples().is_err());
+        return;
+    };
+    assert_eq!(chunk.num_samples(), Ok(aggregates.num_samples()));
+    for entry in Aggregate::ALL.into_iter().filter_map(|aggregate| aggregates.get(aggregate)) {
+        match entry.encoding().holds_histograms() {
+            true => decode_histograms(entry.encoding(), entry.data()),
+            false => decode_floats(entry.encoding(), entry.data()),
+        }
+    }
+    let mut decoder = AggregateDecoder::default();
+    let mut rows = AggregateColumns::default();
+    match decoder.append(&aggregates, &mut rows) {
+        Ok(()) => assert_eq!(rows.len(), aggregates.num_samples() as usize),
+        Err(_) => assert!(rows.is_empty()),
+    }
+    assert!([&rows.sums, &rows.mins, &rows.maxs].iter().all(|column| column.len() == rows.len()));
+    assert!(rows.ends_ms.is_sorted());
+    let mut coarser = AggregateColumns::default();
+    rows.combine_into(3_600_000, &mut coarser);
+    assert!(coarser.len() <= rows.len());
+
+    for aggregate in [Aggregate::Sum, Aggregate::Counter] {
+        let (mut histograms, mut counts) = (HistogramColumns::default(), Vec::new());
+        let without = decoder.append_histograms(&aggregates, aggregate, &mut histograms, &mut counts);
+        assert_eq!(histograms.len(), counts.len());
+        if let Ok(without) = without {
+            assert_eq!(without + counts.len() as u64, u64::from(aggregates.num_samples()));
+        }
+    }
+    let mut counter = CounterColumns::default();
+    let _ = decoder.append_counter(&aggregates, &mut CounterChain::default(), &mut counter);
+    assert!(counter.times_ms.is_sorted_by(|a, b| a < b));
 }
 
 /// Demands that two histograms are the same, bit for bit.

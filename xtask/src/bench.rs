@@ -30,6 +30,15 @@ struct Cost {
     peak_anon_mib: f64,
 }
 
+/// What a cost is compared with.
+#[derive(Clone, Copy)]
+struct Reference {
+    name: &'static str,
+    cpu_s: f64,
+    /// Times its processor time at most.
+    bound: f64,
+}
+
 /// Prints the table. `--runs N` repeats each measurement, 3 times without it.
 pub fn bench(args: &[&str]) -> Done {
     let runs = match args {
@@ -82,6 +91,7 @@ pub fn bench(args: &[&str]) -> Done {
     };
     let reference = median(1, || measure(&mut dump(&tools.join("promtool"))))?;
     row("promtool tsdb dump", reference, None, None);
+    let promtool = |bound| Some(Reference { name: "promtool", cpu_s: reference.cpu_s, bound });
 
     let source = xor.parent().unwrap_or(&xor).to_owned();
     let convert = |name: &str, threads: &str, flags: &[&str]| {
@@ -112,7 +122,7 @@ pub fn bench(args: &[&str]) -> Done {
             remove(&dest)?;
             cost
         })?;
-        row(&format!("convert {name}"), cost, Some((reference, bound)), Some(size));
+        row(&format!("convert {name}"), cost, promtool(bound), Some(size));
         costs.push(cost);
     }
     if let [star, _, flat, ..] = costs.as_slice() {
@@ -122,8 +132,32 @@ pub fn bench(args: &[&str]) -> Done {
         let mut command = Command::new(&promblock);
         measure(command.arg("dump").arg(&source).args(["--format", "prom"]).stdout(Stdio::null()))
     })?;
-    row("dump --format prom", prom, Some((reference, 0.08)), None);
+    row("dump --format prom", prom, promtool(0.08), None);
+    downsampling(runs, &tools, &xor, &convert)?;
     two_threads(runs, &convert)
+}
+
+/// Windows of 5 minutes against Thanos' own downsampling of the block.
+fn downsampling(runs: usize, tools: &Path, block: &Path, convert: &Convert<'_>) -> Done {
+    let flags = ["--resolution", "5m", "--profile", "compact"];
+    let mut thanos = f64::INFINITY;
+    let mut size = 0;
+    let cost = median(runs, || {
+        let passes = ["-passes", "1", &block.to_string_lossy()];
+        let json = output(&mut command(tools.join("thanosbench"), &passes))?;
+        thanos = thanos.min(best_cpu_ns(&json)?);
+        let (mut command, dest) = convert("downsampled", "1", &flags);
+        remove(&dest)?;
+        let cost = measure(command.stdout(Stdio::null()));
+        size = size_of(&dest.join("samples_5m"));
+        remove(&dest)?;
+        cost
+    })?;
+    let reference = Reference { name: "Thanos", cpu_s: thanos * SAMPLES / 1e9, bound: 0.15 };
+    row("downsample to 5 min", cost, Some(reference), Some(size));
+    let (block, thanos) = (block.to_string_lossy().into_owned(), format!("{thanos:.2}"));
+    let args = ["bench", "--package", "benches", "--bench", "downsample", "--", "--block", &block];
+    cargo(&[&args[..], &["--reference-ns", &thanos]].concat())
 }
 
 /// Two threads against two single-thread processes side by side.
@@ -155,12 +189,12 @@ fn two_threads(runs: usize, convert: &Convert<'_>) -> Done {
     Ok(())
 }
 
-fn row(name: &str, cost: Cost, reference: Option<(Cost, f64)>, size: Option<u64>) {
+fn row(name: &str, cost: Cost, reference: Option<Reference>, size: Option<u64>) {
     let ns = cost.cpu_s * 1e9 / SAMPLES;
     let mut line =
         format!("{name:<24} {ns:8.1} ns CPU per sample, peak {:5.0} MiB anonymous", cost.peak_anon_mib);
-    if let Some((reference, bound)) = reference {
-        line.push_str(&format!(", {:.4} × promtool (bound {bound})", cost.cpu_s / reference.cpu_s));
+    if let Some(Reference { name, cpu_s, bound }) = reference {
+        line.push_str(&format!(", {:.4} × {name} (bound {bound})", cost.cpu_s / cpu_s));
     }
     if let Some(size) = size {
         #[expect(clippy::cast_precision_loss, reason = "sizes of files are far below 2^52")]
@@ -170,7 +204,7 @@ fn row(name: &str, cost: Cost, reference: Option<(Cost, f64)>, size: Option<u64>
     say(&line);
 }
 
-/// Builds promtool and the timer of the reference's iterators from the pinned modules.
+/// Builds promtool and the timers of the reference's iterators and of Thanos from the pinned modules.
 fn reference_tools(folder: &Path) -> Done<PathBuf> {
     let tools = folder.join("reference");
     for (name, package) in
@@ -180,6 +214,12 @@ fn reference_tools(folder: &Path) -> Done<PathBuf> {
         if !path.exists() {
             go(&["build", "-o", &path.to_string_lossy(), package])?;
         }
+    }
+    let thanosbench = tools.join("thanosbench");
+    if !thanosbench.exists() {
+        let thanosbench = std::path::absolute(&thanosbench).map_err(|error| error.to_string())?;
+        // Thanos pins another version of Prometheus, so that its timer is in a module of its own.
+        go(&["build", "-C", "thanos", "-o", &thanosbench.to_string_lossy(), "./cmd/thanosbench"])?;
     }
     Ok(tools)
 }
@@ -222,12 +262,17 @@ fn go_iterators(tools: &Path, block: &Path, runs: usize) -> Done<f64> {
     let mut best = f64::INFINITY;
     for _ in 0..runs {
         let json = output(&mut command(tools.join("refbench"), &[&block.to_string_lossy()]))?;
-        let ns = json.split("\"best_cpu_ns_per_sample\":").nth(1).and_then(|rest| {
-            rest.trim_start().split(|c: char| c != '.' && !c.is_ascii_digit()).next()?.parse::<f64>().ok()
-        });
-        best = best.min(ns.ok_or_else(|| format!("refbench printed {json}"))?);
+        best = best.min(best_cpu_ns(&json)?);
     }
     Ok(best)
+}
+
+/// What the reference's timers print.
+fn best_cpu_ns(json: &str) -> Done<f64> {
+    let ns = json.split("\"best_cpu_ns_per_sample\":").nth(1).and_then(|rest| {
+        rest.trim_start().split(|c: char| c != '.' && !c.is_ascii_digit()).next()?.parse::<f64>().ok()
+    });
+    ns.ok_or_else(|| format!("the timer printed {json}"))
 }
 
 fn median(runs: usize, mut measure: impl FnMut() -> Done<Cost>) -> Done<Cost> {

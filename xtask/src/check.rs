@@ -23,11 +23,16 @@ fn readers() -> Done {
     let promblock = target().join("debug/promblock").to_string_lossy().into_owned();
     let fixtures = root().join("fixtures").to_string_lossy().into_owned();
     run(&mut command(&python, &["cli/tests/readers/readers.py", &promblock, &fixtures]))?;
-    // The SQL of the BigQuery kit, on the snapshot.
     let snapshot = snapshot()?;
-    for flags in
-        [&["--layout", "star"][..], &["--layout", "flat"], &["--format", "ndjson", "--partition-by", "hour"]]
-    {
+    run(&mut command(&python, &["cli/tests/readers/windows.py", &promblock, &snapshot]))?;
+    // The SQL of the BigQuery kit, on the snapshot.
+    for flags in [
+        &["--layout", "star"][..],
+        &["--layout", "flat"],
+        &["--format", "ndjson", "--partition-by", "hour"],
+        &["--resolution", "5m", "--label-columns", "job"],
+        &["--resolution", "1m", "--layout", "flat", "--format", "ndjson"],
+    ] {
         let dest = target().join("check");
         if dest.exists() {
             fs::remove_dir_all(&dest).map_err(|error| format!("{}: {error}", dest.display()))?;
@@ -36,7 +41,7 @@ fn readers() -> Done {
         run(command(&promblock, &["convert", "--quiet", &snapshot, "--to", &dest]).args(flags))?;
         run(&mut command(&python, &["converter/tests/bigquery/duckdb_views.py", &dest]))?;
     }
-    Ok(())
+    run(&mut command(&python, &["converter/tests/bigquery/downsampling_page.py", "docs/downsampling.md"]))
 }
 
 /// The folder of the snapshot that is shipped.

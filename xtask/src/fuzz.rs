@@ -38,13 +38,14 @@ pub fn fuzz(seconds: u64) -> Done {
 const MAX_LEN: usize = 65536;
 
 /// Targets that take the data of a chunk, by its encoding.
-const CHUNK_TARGETS: [(u8, &str); 6] = [
+const CHUNK_TARGETS: [(u8, &str); 7] = [
     (1, "xor"),
     (2, "histogram"),
     (3, "float_histogram"),
     (4, "xor2"),
     (5, "histogram_st"),
     (6, "float_histogram_st"),
+    (0xff, "aggregate"),
 ];
 
 /// Seeds of one encoding that one block gives at most.
@@ -54,7 +55,7 @@ const CHUNKS_OF_A_BLOCK: usize = 8;
 /// them.
 fn write_seeds(seeds: &Path) -> Done {
     let mut blocks = Vec::new();
-    for folder in ["blocks", "broken"] {
+    for folder in ["blocks", "broken", "thanos", "thanos_broken"] {
         find_blocks(&root().join("fixtures").join(folder), &mut blocks)?;
     }
     let archives = seeds.join("tar");
@@ -94,12 +95,18 @@ fn write_seeds(seeds: &Path) -> Done {
     }
     write_head_seeds(seeds, &root().join("fixtures/datadirs"), "datadirs")?;
     let vectors = root().join("tsdb-reader/tests/vectors");
-    for name in ["wal_records", "wal_segments", "head_chunks", "datadir_memsnap", "datadir_st_xor2"] {
+    let records = ["wal_records", "wal_segments", "head_chunks", "datadir_memsnap", "datadir_st_xor2"];
+    let aggregates = ["aggr_chunks", "thanos_downsample_edge"];
+    for name in records.into_iter().chain(aggregates) {
         let path = vectors.join(format!("{name}.json"));
         let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         for (at, (file, bytes)) in hex_files(&text).enumerate() {
-            // Records by themselves have no name.
-            let targets = if file.is_empty() { &["wal_record"][..] } else { head_targets(name, file) };
+            let targets = match file {
+                _ if aggregates.contains(&name) => &["aggregate"][..],
+                // Records by themselves have no name.
+                "" => &["wal_record"],
+                file => head_targets(name, file),
+            };
             write_seed(seeds, targets, &format!("{name}-{at:04}"), &bytes)?;
         }
     }
