@@ -343,7 +343,11 @@ fn fingerprint<'a>(
             let inside = range
                 .is_none_or(|range| reads.overlaps(range.min_time_ms, range.max_time_ms.saturating_sub(1)));
             if inside {
-                parts.insert(format!("source {source}"));
+                // Of the same sources raw samples say more than windows.
+                parts.insert(match block.resolution_ms() {
+                    0 => format!("source {source}"),
+                    resolution_ms => format!("source {source} in windows of {resolution_ms}"),
+                });
             }
         }
         let samples = block.block.meta().stats.num_samples;

@@ -371,6 +371,18 @@ fn raw_chunks_in_a_downsampled_block_are_aggregated_with_the_rest() {
 }
 
 #[test]
+fn finer_blocks_that_come_later_are_read() {
+    let (source, late, fresh) = (scratch(), scratch(), scratch());
+    for resolution_ms in [HOUR, FIVE_MINUTES, RAW] {
+        copy_blocks("day", &[resolution_ms], source.path());
+        let of_late = converted_from(source.path(), late.path(), HOUR).0;
+        assert_eq!(of_late.units.skipped + of_late.units.frozen, 0, "{resolution_ms}");
+    }
+    converted_from(source.path(), fresh.path(), HOUR);
+    assert_eq!(windows_in(late.path(), "samples_1h"), windows_in(fresh.path(), "samples_1h"));
+}
+
+#[test]
 fn aggregates_that_cannot_answer_are_lost_and_counted() {
     let (source, dest) = (scratch(), scratch());
     copy_blocks("raw_gone", &[FIVE_MINUTES], source.path());
