@@ -20,8 +20,7 @@ mod histograms;
 mod keep;
 mod parts;
 
-use tsdb_reader::Error;
-use tsdb_reader::chunks::{Chunk, Encoding};
+use tsdb_reader::chunks::Encoding;
 use tsdb_reader::samples::{FloatColumns, FloatDecoder};
 
 use crate::blocks::SliceBlocks;
@@ -36,7 +35,7 @@ use aggregates::AggregateReader;
 use choice::Candidate;
 use histograms::ChosenHistograms;
 use keep::{Terms, truncate};
-use parts::Part;
+use parts::{Part, Reads};
 
 pub use consumer::{Became, Consumer, Windows};
 
@@ -87,7 +86,7 @@ pub struct Merger<'a> {
     blocks: SliceBlocks<'a>,
     wanted: Wanted,
     decoder: FloatDecoder,
-    reads: Vec<Result<Chunk, Error>>,
+    reads: Reads,
     scratch: FloatColumns,
     candidates: Vec<Candidate>,
     histograms: ChosenHistograms,
@@ -106,8 +105,6 @@ pub struct Merger<'a> {
 pub struct Appended {
     /// Float samples.
     pub samples: usize,
-    /// Float samples before them, of the lookback.
-    pub context: usize,
     /// Native histograms, those of the lookback apart.
     pub histograms: SeriesExtent,
     /// Rows of classic series that stand for native histograms.
@@ -138,7 +135,7 @@ impl<'a> Merger<'a> {
             blocks,
             wanted,
             decoder: FloatDecoder::default(),
-            reads: Vec::new(),
+            reads: Reads::default(),
             scratch: FloatColumns::default(),
             candidates: Vec::new(),
             histograms: ChosenHistograms::default(),
@@ -206,8 +203,7 @@ impl<'a> Merger<'a> {
     fn append(&mut self, series: &MergedSeries, columns: &mut FloatColumns) -> Appended {
         self.histograms.clear();
         let start = columns.len();
-        self.read(series);
-        let reads = std::mem::take(&mut self.reads);
+        let reads = self.read(series);
         let parts = self.parts(&series.members, &reads);
         let is_aggregate = |part: &Part<'_>| part.chunk.encoding() == Encoding::Aggregate;
         let (aggregates, parts): (Vec<_>, Vec<_>) = parts.into_iter().partition(is_aggregate);
@@ -237,7 +233,6 @@ impl<'a> Merger<'a> {
         };
         let mut appended = Appended {
             samples: times_ms.len() - context,
-            context,
             histograms: self.histograms.extent(),
             classic: terms.classic,
             aggregates: self.aggregates.extent,
@@ -256,15 +251,25 @@ impl<'a> Merger<'a> {
         appended
     }
 
-    /// Reads the chunks of a series that are taken.
-    fn read(&mut self, series: &MergedSeries) {
-        self.reads.clear();
-        for member in &series.members {
+    /// Reads the chunks of a series that are taken; the memory goes back to `reads` when they are done with.
+    fn read(&mut self, series: &MergedSeries) -> Reads {
+        let mut reads = std::mem::take(&mut self.reads);
+        reads.places.clear();
+        reads.chunks.clear();
+        for (member_at, member) in series.members.iter().enumerate() {
             if let Some(block) = self.blocks.get(member.block) {
-                let taken = member.chunks.iter().filter(|chunk| self.takes(member.block, block, chunk));
-                let refs: Vec<_> = taken.map(|chunk| chunk.chunk_ref).collect();
-                block.chunks.read(&refs, &mut self.reads);
+                let first = reads.places.len();
+                let chunks = member.chunks.iter().enumerate();
+                let taken = chunks.filter(|(_, chunk)| self.takes(member.block, block, chunk));
+                reads.places.extend(taken.map(|(at, _)| (member_at, at)));
+                let places = reads.places.iter().skip(first);
+                let refs: Vec<_> = places
+                    .filter_map(|&(_, at)| member.chunks.get(at))
+                    .map(|chunk| chunk.chunk_ref)
+                    .collect();
+                block.chunks.read(&refs, &mut reads.chunks);
             }
         }
+        reads
     }
 }

@@ -241,6 +241,8 @@ pub fn units(
     let shards = Shard::between(bounds);
     let mut units = Vec::new();
     let mut described: BTreeMap<(usize, Vec<usize>), Option<u64>> = BTreeMap::new();
+    // The same for every shard.
+    let mut looking_back: BTreeMap<&Partition, (TimeBounds, Vec<usize>)> = BTreeMap::new();
     // A shard's consecutive partitions stand together: one worker finds its part of each index warm.
     for shard in &shards {
         for (partition, members) in &by_partition {
@@ -249,21 +251,13 @@ pub fn units(
             let tier = || options.downsampling.resolution_at(age_ms);
             let resolution = options.downsampling.planned.get(&unit).copied().unwrap_or_else(tier);
             let looks_back = options.downsampling.makes_windows(resolution);
-            let mut reads = partition.bounds();
-            let mut members = members.clone();
-            if looks_back {
-                let start_ms = reads.min_ms.max(asked.min_ms);
-                let context_ms = start_ms.saturating_sub(lookback_ms);
-                reads.min_ms = reads.min_ms.min(context_ms);
-                let is_before = |block: &OpenBlock| {
-                    let meta = block.block.meta();
-                    meta.min_time_ms < start_ms && context_ms < meta.max_time_ms
-                };
-                let before = blocks.iter().enumerate().filter(|(_, block)| is_before(block));
-                members.extend(before.map(|(at, _)| at));
-                members.sort_unstable();
-                members.dedup();
-            }
+            let (reads, members) = match looks_back {
+                true => looking_back
+                    .entry(partition)
+                    .or_insert_with(|| look_back(blocks, partition, members, asked, lookback_ms))
+                    .clone(),
+                false => (partition.bounds(), members.clone()),
+            };
             let read = || members.iter().filter_map(|&at| blocks.get(at));
             let described = described.entry((shard.index, members.clone()));
             let described =
@@ -292,6 +286,25 @@ pub fn units(
     units
 }
 
+/// What a unit reads that looks back: its times, and besides `members` the blocks that the lookback reaches.
+fn look_back(
+    blocks: &[OpenBlock],
+    partition: &Partition,
+    members: &[usize],
+    asked: TimeBounds,
+    lookback_ms: i64,
+) -> (TimeBounds, Vec<usize>) {
+    let TimeBounds { min_ms, max_ms } = partition.bounds();
+    let start_ms = min_ms.max(asked.min_ms);
+    let context_ms = start_ms.saturating_sub(lookback_ms);
+    let is_before = |block: &OpenBlock| {
+        let meta = block.block.meta();
+        meta.min_time_ms < start_ms && context_ms < meta.max_time_ms
+    };
+    let is_read = |at: &usize| members.binary_search(at).is_ok() || blocks.get(*at).is_some_and(is_before);
+    (TimeBounds { min_ms: min_ms.min(context_ms), max_ms }, (0..blocks.len()).filter(is_read).collect())
+}
+
 /// The end of the newest block.
 fn newest_end(blocks: &[OpenBlock]) -> i64 {
     let ends = blocks.iter().map(|block| block.block.meta().max_time_ms);
@@ -308,7 +321,7 @@ fn weight(block: &OpenBlock, partition: &Partition, shard: &Shard, asked: TimeBo
     let metrics = block.metrics.get(from.saturating_sub(1)..to.saturating_sub(1)).unwrap_or_default();
     let inside: u64 = metrics.iter().map(|metric| metric.series).sum();
     let meta = block.block.meta();
-    let range = TimeBounds { min_ms: meta.min_time_ms, max_ms: meta.max_time_ms.saturating_sub(1) };
+    let range = block.stated();
     let asked_ms = range.intersection(asked).map_or(0, TimeBounds::length_ms);
     let samples = u128::from(meta.stats.num_samples);
     let in_time = (samples * asked_ms).checked_div(range.length_ms()).unwrap_or(samples);

@@ -232,12 +232,13 @@ impl<E: From<SinkError>, H: FnMut(EncodedRows) -> Result<(), E>> Tables<'_, H> {
             let blocks = series.members.iter().filter_map(|member| blocks.get(member.block));
             blocks.into_iter().any(OpenBlock::may_have_histograms)
         };
-        match self.treatment {
-            Treatment { resolution: None, .. } => Take::Nothing,
-            Treatment { resolution: Some(resolution), steps, .. } if !resolution.is_raw() => {
+        let Treatment { resolution, steps, .. } = self.treatment;
+        match self.treatment.windows() {
+            Some(resolution) => {
                 Take::Windows { resolution, context: steps.is_some() || may_have_histograms() }
             }
-            _ => Take::Samples,
+            None if resolution.is_none() => Take::Nothing,
+            None => Take::Samples,
         }
     }
 
@@ -273,8 +274,7 @@ impl<E: From<SinkError>, H: FnMut(EncodedRows) -> Result<(), E>> Tables<'_, H> {
 
     /// Ends the windows of the series at hand, if it has windows.
     fn end_windows(&mut self) -> Option<merge::Windows> {
-        let resolution = self.treatment.resolution.filter(|_| self.treatment.is_windows())?;
-        let windows = self.rows.windows.entry(resolution).or_default();
+        let windows = self.rows.windows.entry(self.treatment.windows()?).or_default();
         let (floats, histograms) = (self.folded, self.fold.end(windows));
         self.place_histograms();
         if let Some(row) = self.rows.series.last_mut() {
@@ -303,7 +303,7 @@ impl<E: From<SinkError>, H: FnMut(EncodedRows) -> Result<(), E>> Tables<'_, H> {
 
     /// The windows of the resolution at hand.
     fn windows(&mut self) -> Option<(Resolution, &mut Windows)> {
-        let resolution = self.treatment.resolution.filter(|_| self.treatment.is_windows())?;
+        let resolution = self.treatment.windows()?;
         Some((resolution, self.rows.windows.entry(resolution).or_default()))
     }
 }
@@ -370,13 +370,13 @@ impl<E: From<SinkError>, H: FnMut(EncodedRows) -> Result<(), E>> Consumer for Ta
 
     /// Where histograms are cut depends on what they hold alone, be it in the middle of a series.
     fn portion(&mut self, _more: bool) -> Result<(), E> {
-        let weight = match self.treatment.resolution.and_then(|at| self.rows.windows.get_mut(&at)) {
-            Some(windows) if self.treatment.is_windows() => {
+        let weight = match self.treatment.windows().and_then(|at| self.rows.windows.get_mut(&at)) {
+            Some(windows) => {
                 self.fold.push(&self.histograms, windows);
                 self.histograms.clear();
                 histograms_weight(&windows.histograms)
             }
-            _ => histograms_weight(&self.rows.histograms),
+            None => histograms_weight(&self.rows.histograms),
         };
         self.place_histograms();
         if weight >= self.portion_buckets {

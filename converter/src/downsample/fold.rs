@@ -63,38 +63,10 @@ pub fn fold(
     windows: &mut AggregateColumns,
 ) -> Folded {
     // Without an early exit, so that it runs wide.
-    let has_nan = samples.values.iter().fold(false, |any, value| any | value.is_nan());
-    if !has_nan {
-        return fold_numbers(samples, known, start_ms, resolution, steps, windows);
+    if samples.values.iter().fold(false, |any, value| any | value.is_nan()) {
+        let (numbers, left_out) = numbers(samples, start_ms);
+        return Folded { left_out, ..fold(&numbers, known, start_ms, resolution, steps, windows) };
     }
-    let (numbers, left_out) = numbers(samples, start_ms);
-    Folded { left_out, ..fold_numbers(&numbers, known, start_ms, resolution, steps, windows) }
-}
-
-/// The samples without NaN, and how many of these are not before `start_ms`.
-fn numbers(samples: &FloatColumns, start_ms: i64) -> (FloatColumns, u64) {
-    let (mut numbers, mut left_out) = (FloatColumns::default(), 0);
-    for (at, (&time_ms, &value)) in samples.times_ms.iter().zip(&samples.values).enumerate() {
-        if value.is_nan() {
-            left_out += u64::from(time_ms >= start_ms);
-            continue;
-        }
-        numbers.times_ms.push(time_ms);
-        numbers.values.push(value);
-        numbers.start_times_ms.extend(samples.start_times_ms.get(at));
-    }
-    (numbers, left_out)
-}
-
-/// Folds samples that have no NaN.
-fn fold_numbers(
-    samples: &FloatColumns,
-    known: &[(i64, f64)],
-    start_ms: i64,
-    resolution: Resolution,
-    steps: Option<Steps>,
-    windows: &mut AggregateColumns,
-) -> Folded {
     let context = samples.times_ms.partition_point(|&time_ms| time_ms < start_ms);
     let (before, times_ms) = samples.times_ms.split_at_checked(context).unwrap_or_default();
     let near_samples = |steps: Steps| {
@@ -129,6 +101,21 @@ fn fold_numbers(
         max_time_ms: last_ms,
         context: near,
     }
+}
+
+/// The samples without NaN, and how many of these are not before `start_ms`.
+fn numbers(samples: &FloatColumns, start_ms: i64) -> (FloatColumns, u64) {
+    let (mut numbers, mut left_out) = (FloatColumns::default(), 0);
+    for (at, (&time_ms, &value)) in samples.times_ms.iter().zip(&samples.values).enumerate() {
+        if value.is_nan() {
+            left_out += u64::from(time_ms >= start_ms);
+            continue;
+        }
+        numbers.times_ms.push(time_ms);
+        numbers.values.push(value);
+        numbers.start_times_ms.extend(samples.start_times_ms.get(at));
+    }
+    (numbers, left_out)
 }
 
 /// Values of one window after the other.

@@ -35,9 +35,14 @@ impl Treatment {
         is_as_is: false,
     };
 
+    /// The resolution of its windows, when windows are to be made of it.
+    pub fn windows(self) -> Option<Resolution> {
+        self.resolution.filter(|resolution| !resolution.is_raw())
+    }
+
     /// True when windows are to be made of it.
     pub fn is_windows(self) -> bool {
-        self.resolution.is_some_and(|resolution| !resolution.is_raw())
+        self.windows().is_some()
     }
 }
 

@@ -71,14 +71,7 @@ impl Merger<'_> {
         for candidate in &candidates {
             match kept {
                 Some(kept) if kept.time_ms == candidate.time_ms && self.displaces(&kept, candidate) => {
-                    // What lies before the unit is counted there.
-                    if kept.time_ms < self.wanted.bounds.min_ms {
-                    } else if candidate.is_classic {
-                        self.tally.duplicate_classic += 1;
-                    } else {
-                        self.tally.duplicates += 1;
-                        self.tally.conflicts += u64::from(kept.bits != candidate.bits);
-                    }
+                    self.count_duplicate(&kept, candidate);
                 }
                 _ => {
                     let is_row = candidate.time_ms >= self.wanted.bounds.min_ms;
@@ -95,6 +88,19 @@ impl Merger<'_> {
         }
         (self.candidates, self.scratch) = (candidates, scratch);
         terms
+    }
+
+    /// Counts `candidate`, which has the time of `kept`. What lies before the unit is counted there.
+    fn count_duplicate(&mut self, kept: &Candidate, candidate: &Candidate) {
+        if candidate.time_ms < self.wanted.bounds.min_ms {
+            return;
+        }
+        if candidate.is_classic {
+            self.tally.duplicate_classic += 1;
+        } else {
+            self.tally.duplicates += 1;
+            self.tally.conflicts += u64::from(kept.bits != candidate.bits);
+        }
     }
 
     /// True unless `candidate` is derived and `kept`, of the same time, a histogram that is no row itself: its place

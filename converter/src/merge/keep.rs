@@ -215,8 +215,7 @@ impl Merger<'_> {
     pub(super) fn drop_series(&mut self, series: &MergedSeries) {
         self.take = Take::Nothing;
         let before = self.tally.read;
-        self.read(series);
-        let reads = std::mem::take(&mut self.reads);
+        let reads = self.read(series);
         let _not_decoded = self.parts(&series.members, &reads);
         self.reads = reads;
         self.tally.dropped_by_rule += self.tally.read - before;

@@ -15,6 +15,15 @@ use crate::finding::{Finding, Severity};
 use crate::series::Member;
 use crate::tally::Loss;
 
+/// The chunks of a series that are taken, in the order of its members.
+#[derive(Debug, Default)]
+pub(super) struct Reads {
+    /// Position of the member, and of the chunk among those of the member.
+    pub(super) places: Vec<(usize, usize)>,
+    /// What was read for each place.
+    pub(super) chunks: Vec<Result<Chunk, Error>>,
+}
+
 /// A chunk with what decides about its samples.
 pub(super) struct Part<'a> {
     pub(super) block: &'a OpenBlock,
@@ -37,26 +46,20 @@ impl Part<'_> {
 
 impl<'a> Merger<'a> {
     /// The chunks that can be decoded, each counted once by the unit that owns it.
-    pub(super) fn parts<'r>(
-        &mut self,
-        members: &'r [Member],
-        reads: &'r [Result<Chunk, Error>],
-    ) -> Vec<Part<'r>>
+    pub(super) fn parts<'r>(&mut self, members: &'r [Member], reads: &'r Reads) -> Vec<Part<'r>>
     where
         'a: 'r,
     {
-        let mut parts = Vec::with_capacity(reads.len());
-        let mut reads = reads.iter();
+        let mut parts = Vec::with_capacity(reads.chunks.len());
+        let mut reads = reads.places.iter().zip(&reads.chunks).peekable();
         for (member_at, member) in members.iter().enumerate() {
             let Some(block) = self.blocks.get(member.block) else { continue };
             let deleted = block.tombstones.intervals(member.series_ref);
-            let chunks = member.chunks.iter().enumerate();
-            let taken: Vec<_> = chunks.filter(|(_, meta)| self.takes(member.block, block, meta)).collect();
-            for ((at, meta), read) in taken.into_iter().zip(reads.by_ref()) {
+            while let Some((&place, read)) = reads.next_if(|((of, _), _)| *of == member_at) {
+                let Some(meta) = member.chunks.get(place.1) else { continue };
                 match read {
                     Ok(chunk) => {
                         if self.count_header(member.block, block, meta, chunk) {
-                            let place = (member_at, at);
                             let is_classic = self.blocks.is_own(member.block);
                             let is_context = self.is_context(block, meta);
                             parts.push(Part { block, meta, deleted, chunk, place, is_classic, is_context });
