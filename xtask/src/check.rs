@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::run::{Done, cargo, command, python, root, run, target};
+use crate::run::{Done, azurite, cargo, command, python, root, run, target};
 use crate::{fixtures, fuzz};
 
 /// Cheap and telling first.
@@ -10,6 +10,7 @@ pub fn check() -> Done {
     fixtures::verify_checksums()?;
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
+    azurite()?;
     cargo(&["test", "--workspace"])?;
     readers()?;
     let mut doc = command(env!("CARGO"), &["doc", "--workspace", "--no-deps", "--document-private-items"]);

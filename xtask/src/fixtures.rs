@@ -2,7 +2,7 @@
 
 use crate::run::{Done, command, root, run};
 
-/// Writes `fixtures/blocks`, `broken`, `datadirs`, `thanos`, `thanos_broken` and `expected` again. The snapshot of a running server stays as it is.
+/// Writes `fixtures/blocks`, `broken`, `buckets`, `datadirs`, `thanos`, `thanos_broken` and `expected` again. The snapshot of a running server stays as it is.
 pub fn regenerate() -> Done {
     go(&["run", ".", "--out", ".."])
 }

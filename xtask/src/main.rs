@@ -1,4 +1,4 @@
-//! The project's own chores: `cargo xtask check | demo | fixtures | fuzz | bench`.
+//! The project's own chores: `cargo xtask check | demo | azurite | fixtures | fuzz | bench`.
 //!
 //! Each is one command that does its own set-up, on a laptop as in CI.
 
@@ -14,6 +14,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask check                 everything that must hold: format, lints, tests, docs, readers, fuzz targets
 cargo xtask demo                  converts the shipped snapshot and queries the result
+cargo xtask azurite               installs the Azure store that tests run (needs npm); check does it as well
 cargo xtask fixtures [--large DIR]  writes the fixtures again, or the benchmark block (needs Go)
 cargo xtask fuzz [SECONDS]        runs every fuzz target, seeded from the fixtures
 cargo xtask bench [--small]       prints the table of ratios (needs Go)";
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     let done = match args.as_slice() {
         ["check"] => check::check(),
         ["demo"] => demo::demo(),
+        ["azurite"] => run::azurite(),
         ["fixtures"] => fixtures::regenerate(),
         ["fixtures", "--large", folder] => fixtures::large(folder),
         ["fuzz"] => fuzz::fuzz(10),

@@ -76,3 +76,22 @@ pub fn python() -> Done<PathBuf> {
     std::fs::write(&installed, wanted).map_err(|error| format!("{installed:?}: {error}"))?;
     Ok(python)
 }
+
+/// Azurite, the Azure store that tests run, below `target`.
+pub fn azurite() -> Done {
+    let folder = target().join("azurite");
+    let installed = folder.join("package.json");
+    let package = root().join("teststores/azurite/package.json");
+    let wanted = std::fs::read_to_string(&package).map_err(|error| format!("{package:?}: {error}"))?;
+    let done = folder.join("installed.txt");
+    if std::fs::read_to_string(&done).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    std::fs::create_dir_all(&folder).map_err(|error| format!("{folder:?}: {error}"))?;
+    std::fs::write(&installed, &wanted).map_err(|error| format!("{installed:?}: {error}"))?;
+    let mut npm =
+        command("npm", &["install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
+    run(npm.current_dir(&folder))
+        .map_err(|error| format!("{error} (Debian and Ubuntu: apt-get install npm)"))?;
+    std::fs::write(&done, wanted).map_err(|error| format!("{done:?}: {error}"))
+}
