@@ -281,6 +281,27 @@ impl Chunks {
         }
     }
 
+    /// Announces that the chunks at `refs`, ascending, will be read soon.
+    pub fn prefetch(&self, refs: &[ChunkRef]) {
+        for refs in refs.chunk_by(|a, b| a.segment_position() == b.segment_position()) {
+            if let Some(Ok(segment)) = refs.first().map(|&first| self.segment(first)) {
+                let check_header = !segment.header_checked.load(Ordering::Relaxed);
+                self.source.prefetch(segment.file(), &asked(refs, check_header));
+            }
+        }
+    }
+
+    /// Waits until a far source has fetched the chunks at `refs`, ascending, all in few requests: read next, they cost
+    /// none. What fails shows then.
+    pub fn fetch(&self, refs: &[ChunkRef]) {
+        for refs in refs.chunk_by(|a, b| a.segment_position() == b.segment_position()) {
+            if let Some(Ok(segment)) = refs.first().map(|&first| self.segment(first)) {
+                let check_header = !segment.header_checked.load(Ordering::Relaxed);
+                let _shown_when_read = self.source.read(segment.file(), &asked(refs, check_header));
+            }
+        }
+    }
+
     /// Reads one chunk; every field of its entry is noted in `trace`.
     pub fn read_traced(&self, chunk_ref: ChunkRef, trace: &Trace) -> Result<Chunk, Error> {
         let segment = self.segment(chunk_ref)?;
@@ -341,10 +362,7 @@ impl Chunks {
     /// Reads `refs`, all of them in `segment`.
     fn read_segment(&self, segment: Segment<'_>, refs: &[ChunkRef], into: &mut Vec<Result<Chunk, Error>>) {
         let check_header = !segment.header_checked.load(Ordering::Relaxed);
-        let header = check_header.then_some(0..HEADER_BYTES);
-        let nexts = refs.iter().skip(1).map(|next| Some(next.offset())).chain([None]);
-        let guesses = iter::zip(refs, nexts).map(|(chunk_ref, next)| guess(chunk_ref.offset(), next));
-        let ranges: Vec<_> = header.into_iter().chain(guesses).collect();
+        let ranges = asked(refs, check_header);
 
         let mut pieces = match self.pieces(segment.file(), &ranges) {
             Ok(pieces) => pieces.into_iter(),
@@ -564,6 +582,14 @@ impl SegmentScan<'_> {
 
 fn is_checksum(error: &Error) -> bool {
     matches!(error, Error::Decode { source: DecodeError { kind: DecodeErrorKind::Checksum { .. }, .. }, .. })
+}
+
+/// The bytes to ask for chunks of one segment, and before them for its header, if that is to be checked.
+fn asked(refs: &[ChunkRef], check_header: bool) -> Vec<Range<u64>> {
+    let header = check_header.then_some(0..HEADER_BYTES);
+    let nexts = refs.iter().skip(1).map(|next| Some(next.offset())).chain([None]);
+    let guesses = iter::zip(refs, nexts).map(|(chunk_ref, next)| guess(chunk_ref.offset(), next));
+    header.into_iter().chain(guesses).collect()
 }
 
 /// The bytes to ask for a chunk at `offset`, when the next one wanted stands at `next`.

@@ -14,6 +14,10 @@ pub const META_BYTES: u64 = 64 << 20;
 /// Bytes of an index section fetched before its length is known. Most postings lists fit.
 pub const SECTION_READ_AHEAD_BYTES: u64 = 4096;
 
+/// Bytes at the front and at the end of an index fetched together with its head and its table of contents, where a
+/// request takes long.
+pub const FAR_INDEX_ENDS_BYTES: u64 = 64 << 10;
+
 /// Bytes of the series section fetched at a time by a scan.
 pub const SERIES_SCAN_BYTES: u64 = 4 << 20;
 

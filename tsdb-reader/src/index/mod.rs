@@ -36,7 +36,7 @@ mod toc;
 pub use label_index::{LabelIndex, LabelIndexEntry, LabelIndexTable};
 pub use postings::{Postings, PostingsOffset};
 pub use postings_table::{PostingsEntries, PostingsEntry, PostingsTable};
-pub use reader::{Index, LabelNames, LabelValues, Layout};
+pub use reader::{Index, LabelNames, LabelValues, Layout, SeriesEntries};
 pub use scan::{EntryPlace, SeriesScan};
 pub use series::{ChunkMeta, Series};
 pub use symbols::{SymbolRef, Symbols};

@@ -27,6 +27,8 @@ const CHECKSUM_LEN: u64 = 4;
 /// Postings lists asked of a source together.
 const LISTS_AT_ONCE: usize = 512;
 const SERIES_ALIGNMENT: u64 = 16;
+/// A length, as much as it can say, and a checksum.
+const MOST_SECTION_LEN: u64 = 4 + u32::MAX as u64 + CHECKSUM_LEN;
 
 /// How the parts of an index name each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +107,11 @@ impl Index {
             };
             return Err(in_index(DecodeError { offset: 0, kind }));
         };
+        if source.is_far() {
+            // Two requests either way: the table of postings ends there, and the symbols begin.
+            let ahead = limits::FAR_INDEX_ENDS_BYTES.min(size);
+            source.prefetch(BlockFile::Index, &[0..ahead, size - ahead..size]);
+        }
         let mut parts =
             source.read(BlockFile::Index, &[0..HEAD_LEN, end..size]).map_err(read_error)?.into_iter();
         let head = parts.next().unwrap_or_default();
@@ -181,6 +188,23 @@ impl Index {
         Ok(if named == Some(Layout::V2.series_ref(start)) { Layout::V2 } else { Layout::V1 })
     }
 
+    /// The same index with nothing of it opened yet: what it opens goes with it. Nothing is read.
+    #[must_use]
+    pub fn reopened(&self) -> Self {
+        Self {
+            source: Arc::clone(&self.source),
+            symbols: OnceValue::new(),
+            postings_table: OnceValue::new(),
+            trace: self.trace.clone(),
+            ..*self
+        }
+    }
+
+    /// True where every request takes long.
+    pub fn is_far(&self) -> bool {
+        self.source.is_far()
+    }
+
     /// The version byte.
     pub fn version(&self) -> u8 {
         self.version
@@ -204,6 +228,7 @@ impl Index {
     /// The symbol table, opened on first use.
     pub fn symbols(&self) -> Result<&Symbols, Error> {
         self.symbols.get_or_try_make(|| {
+            self.prefetch_section(self.toc.symbols, self.toc.series);
             let (body, offset) = self.section("symbols", self.toc.symbols)?;
             Symbols::open(body, offset, self.layout, self.trace())
                 .map_err(|error| error.in_file(BlockFile::Index))
@@ -213,6 +238,7 @@ impl Index {
     /// The postings offset table, opened on first use.
     pub fn postings_table(&self) -> Result<&PostingsTable, Error> {
         self.postings_table.get_or_try_make(|| {
+            self.prefetch_section(self.toc.postings_table, self.end);
             let (body, offset) = self.section("postings table", self.toc.postings_table)?;
             PostingsTable::open(body, offset, self.trace()).map_err(|error| error.in_file(BlockFile::Index))
         })
@@ -264,17 +290,22 @@ impl Index {
 
     /// As [`Index::postings_len`] of many lists, asked of the source at once.
     pub fn postings_lens(&self, offsets: &[PostingsOffset]) -> Result<Vec<u32>, Error> {
-        let ranges: Vec<_> =
-            offsets.iter().map(|at| at.0.min(self.end)..at.0.saturating_add(8).min(self.end)).collect();
-        let heads = self.source.read(BlockFile::Index, &ranges).map_err(read_error)?;
-        let decode = |(head, at): (&Bytes, &PostingsOffset)| {
-            let mut cursor = Cursor::new(head, at.0);
-            let len = cursor.u32("postings length")?;
-            let count = cursor.u32("postings count")?;
-            postings::check_len(at.0 + 4, count, len.into()).map(|()| count)
-        };
-        let lens = heads.iter().zip(offsets).map(decode).collect::<Result<Vec<_>, DecodeError>>();
-        lens.map_err(|error| error.in_file(BlockFile::Index))
+        let mut lens = Vec::with_capacity(offsets.len());
+        for offsets in offsets.chunks(LISTS_AT_ONCE) {
+            let range = |at: &PostingsOffset| at.0.min(self.end)..at.0.saturating_add(8).min(self.end);
+            let ranges: Vec<_> = offsets.iter().map(range).collect();
+            let heads = self.source.read(BlockFile::Index, &ranges).map_err(read_error)?;
+            for (head, at) in heads.iter().zip(offsets) {
+                let mut cursor = Cursor::new(head, at.0);
+                let mut decode = || {
+                    let len = cursor.u32("postings length")?;
+                    let count = cursor.u32("postings count")?;
+                    postings::check_len(at.0 + 4, count, len.into()).map(|()| count)
+                };
+                lens.push(decode().map_err(|error| error.in_file(BlockFile::Index))?);
+            }
+        }
+        Ok(lens)
     }
 
     /// The postings lists at many offsets, asked of the source together.
@@ -301,12 +332,70 @@ impl Index {
         Ok(lists)
     }
 
+    /// Announces that lists will be read soon, of each its place and its number of references.
+    pub fn prefetch_postings(&self, lists: impl IntoIterator<Item = (PostingsOffset, u64)>) {
+        let mut ranges = Ranges::default();
+        for (PostingsOffset(at), count) in lists {
+            let len = 8u64.saturating_add(count.saturating_mul(4)).saturating_add(CHECKSUM_LEN);
+            // A list is read so far ahead before its length is known.
+            ranges.push(at, len.max(limits::SECTION_READ_AHEAD_BYTES), self.end);
+        }
+        self.source.prefetch(BlockFile::Index, &ranges.0);
+    }
+
+    /// Announces that these series, ascending, will be read soon.
+    pub fn prefetch_series(&self, refs: impl IntoIterator<Item = SeriesRef>) {
+        let mut ranges = Ranges::default();
+        for offset in refs.into_iter().filter_map(|at| self.layout.series_offset(at)) {
+            ranges.push(offset, limits::SERIES_READ_AHEAD_BYTES, self.end);
+        }
+        self.source.prefetch(BlockFile::Index, &ranges.0);
+    }
+
+    /// Announces a section that lies between two places of the table of contents, if it may be one.
+    fn prefetch_section(&self, start: u64, end: u64) {
+        let end = end.min(self.end).min(start.saturating_add(MOST_SECTION_LEN));
+        if self.is_far() && start < end {
+            self.source.prefetch(BlockFile::Index, std::slice::from_ref(&(start..end)));
+        }
+    }
+
     /// Reads one series into `series`, whose memory is used again.
     pub fn series(&self, series_ref: SeriesRef, series: &mut Series) -> Result<(), Error> {
         series.clear();
         series.series_ref = series_ref;
         let (bytes, offset) = self.series_entry(series_ref)?;
         self.decode_entry(&bytes, offset, series)
+    }
+
+    /// Reads the entries of many series together, in few requests where each takes long. None is looked at yet.
+    pub fn read_entries(&self, refs: impl IntoIterator<Item = SeriesRef>) -> Result<SeriesEntries, Error> {
+        let mut offsets: Vec<_> =
+            refs.into_iter().filter_map(|series_ref| self.layout.series_offset(series_ref)).collect();
+        offsets.sort_unstable();
+        let mut ranges = Ranges::default();
+        for offset in offsets {
+            ranges.push(offset, limits::SERIES_READ_AHEAD_BYTES, self.end);
+        }
+        let read = self.source.read(BlockFile::Index, &ranges.0).map_err(read_error)?;
+        let starts = ranges.0.iter().map(|range| range.start);
+        Ok(SeriesEntries { layout: self.layout, parts: starts.zip(read).collect() })
+    }
+
+    /// As [`Index::series`], of entries that were read before; what they lack is read now.
+    pub fn series_in(
+        &self,
+        entries: &SeriesEntries,
+        series_ref: SeriesRef,
+        series: &mut Series,
+    ) -> Result<(), Error> {
+        let Some((bytes, offset)) = entries.at(series_ref).filter(|(bytes, offset)| is_whole(bytes, *offset))
+        else {
+            return self.series(series_ref, series);
+        };
+        series.clear();
+        series.series_ref = series_ref;
+        self.decode_entry(bytes, offset, series)
     }
 
     /// The value of one label of a series, as [`Series`] would have it; none without the label. Much faster than all
@@ -455,6 +544,53 @@ impl Index {
         let read = self.source.read(BlockFile::Index, std::slice::from_ref(&range)).map_err(read_error)?;
         Ok(read.into_iter().next().unwrap_or_default())
     }
+}
+
+/// Ranges to ask for, joined where they touch.
+#[derive(Default)]
+struct Ranges(Vec<Range<u64>>);
+
+impl Ranges {
+    fn push(&mut self, start: u64, len: u64, most: u64) {
+        let range = start.min(most)..start.saturating_add(len).min(most);
+        match self.0.last_mut() {
+            Some(last) if (last.start..=last.end).contains(&range.start) => {
+                last.end = last.end.max(range.end)
+            }
+            _ => self.0.push(range),
+        }
+    }
+}
+
+/// Entries of series that were read together.
+#[derive(Debug)]
+pub struct SeriesEntries {
+    layout: Layout,
+    /// File offsets, ascending, and what stands there.
+    parts: Vec<(u64, Bytes)>,
+}
+
+impl SeriesEntries {
+    /// True when at least the front of an entry was read.
+    pub fn has(&self, series_ref: SeriesRef) -> bool {
+        self.at(series_ref).is_some()
+    }
+
+    /// Bytes that begin with the entry of a series, and their file offset.
+    fn at(&self, series_ref: SeriesRef) -> Option<(&[u8], u64)> {
+        let offset = self.layout.series_offset(series_ref)?;
+        let number = self.parts.partition_point(|(start, _)| *start <= offset).checked_sub(1)?;
+        let (start, bytes) = self.parts.get(number)?;
+        let bytes = bytes.get(usize::try_from(offset - start).ok()?..)?;
+        (!bytes.is_empty()).then_some((bytes, offset))
+    }
+}
+
+/// True when the entry that `bytes` begin with ends in them.
+fn is_whole(bytes: &[u8], offset: u64) -> bool {
+    let mut cursor = Cursor::new(bytes, offset);
+    let len = cursor.uvarint("series length");
+    len.is_ok_and(|len| len.saturating_add(CHECKSUM_LEN) <= cursor.rest().len() as u64)
 }
 
 /// Of a section that begins at `offset`: what lies between its length and its checksum, and where that begins.

@@ -59,6 +59,16 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// The bytes of each range, in the order asked. A range that reaches past the end of the file is cut there,
     /// so an answer may be shorter than asked, or empty.
     fn read(&self, file: BlockFile, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>>;
+
+    /// True where every request takes long, such as in a bucket. Of such a source nothing is read that need not be, and
+    /// what will be is announced by [`Source::prefetch`].
+    fn is_far(&self) -> bool {
+        false
+    }
+
+    /// Announces ranges that will be read soon. A source may begin to fetch them: it does not wait for that, and what
+    /// fails shows when they are read.
+    fn prefetch(&self, _file: BlockFile, _ranges: &[Range<u64>]) {}
 }
 
 /// Numbers and names of the segments among the `names` in a `chunks` folder, ascending by number. Names that are not
