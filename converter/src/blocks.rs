@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use tsdb_reader::chunks::Chunks;
-use tsdb_reader::index::{ChunkMeta, Series};
+use tsdb_reader::index::{ChunkMeta, Index, PostingsOffset, Series};
 use tsdb_reader::matcher::Matcher;
 use tsdb_reader::samples::{FloatColumns, HistogramColumns, HistogramDecoder};
 use tsdb_reader::{Block, Error, Labels, SeriesRef, Tombstones, Ulid};
@@ -23,7 +23,7 @@ use crate::plan::Shard;
 use crate::relabel::{Relabel, external_labels};
 use crate::time::{Partition, PartitionBy, TimeBounds};
 
-use metrics::Metrics;
+pub(crate) use metrics::Metrics;
 pub use metrics::{MetricSeries, Place};
 
 /// Partitions that a block may claim by its time range alone; above, its samples are looked at.
@@ -34,6 +34,8 @@ const CLAIMED_PARTITIONS: i128 = 20_000;
 pub struct OpenBlock {
     /// The block.
     pub block: Block,
+    /// It is read from far away.
+    is_far: bool,
     /// Its chunk segments.
     pub chunks: Chunks,
     /// Its tombstones.
@@ -56,8 +58,8 @@ pub struct OpenBlock {
     pub is_head: bool,
     /// Bounds of the partitions planned for the block, ascending, cut to the time range asked for.
     pub planned: Vec<TimeBounds>,
-    /// Of a downsampled block, the times that finer ones hold.
-    pub finer: Arc<Coverage>,
+    /// Of a downsampled block, the times at which finer ones hold what it was made of.
+    pub finer: Coverage,
 }
 
 /// The blocks that a slice is read from: those of the run, and behind them those that its unit has of its own.
@@ -85,6 +87,11 @@ impl<'a> SliceBlocks<'a> {
     pub fn get(self, at: usize) -> Option<&'a OpenBlock> {
         let own = || self.own.get(at.checked_sub(self.run.len())?).map(Arc::as_ref);
         self.run.get(at).or_else(own)
+    }
+
+    /// True when one of the run's blocks is far away.
+    pub fn any_far(self) -> bool {
+        self.run.iter().any(OpenBlock::is_far)
     }
 
     /// True for the positions of the unit's own blocks.
@@ -126,15 +133,32 @@ impl OpenBlock {
         rank: u32,
         selectors: &[Vec<Matcher>],
     ) -> Result<Self, Error> {
+        let metrics = Metrics::of_block(&block)?;
+        Self::with_metrics(block, metrics, location, relabel, rank, selectors)
+    }
+
+    /// The same, of a block whose metrics are known.
+    pub(crate) fn with_metrics(
+        block: Block,
+        metrics: Metrics,
+        location: String,
+        relabel: Relabel,
+        rank: u32,
+        selectors: &[Vec<Matcher>],
+    ) -> Result<Self, Error> {
         let chunks = Chunks::open(block.source().clone())?;
         let tombstones = block.tombstones()?.clone();
-        let Metrics { list: metrics, nameless, disagreement } = Metrics::read(block.index())?;
+        let Metrics { list: metrics, nameless, disagreement } = metrics;
+        let is_far = block.index().is_far();
+        let reopened = is_far.then(|| block.index().reopened());
+        let index = reopened.as_ref().unwrap_or(block.index());
         let selected = match &disagreement {
-            None => select(&block, &relabel, selectors)?,
-            Some(_) => select_by_labels(&block, &relabel, selectors, all_of(&metrics, &nameless)),
+            None => select(index, &relabel, selectors)?,
+            Some(_) => select_by_labels(index, &relabel, selectors, all_of(&metrics, &nameless)),
         };
         let planned = Vec::new();
         Ok(Self {
+            is_far,
             block,
             chunks,
             tombstones,
@@ -147,7 +171,7 @@ impl OpenBlock {
             selected,
             is_head: false,
             planned,
-            finer: Arc::default(),
+            finer: Coverage::default(),
         })
     }
 
@@ -159,6 +183,12 @@ impl OpenBlock {
             self.disagreement.as_ref()?
         );
         Some(Finding::new(Severity::Broken, "postings-wrong", self.name(), message))
+    }
+
+    /// True where every request takes long. Of such a block only its lists were compared with each other when it was
+    /// opened: that its series are those of their metric shows when they are read.
+    pub fn is_far(&self) -> bool {
+        self.is_far
     }
 
     /// ULID and place, for messages.
@@ -224,6 +254,14 @@ impl OpenBlock {
     /// The metric of run `run`, if it has one.
     pub fn metric_of_run(&self, run: usize) -> Option<&[u8]> {
         Some(&self.metrics.get(run.checked_sub(1)?)?.metric)
+    }
+
+    /// Where the postings list of run `run` lies, and how long it is, if it has one.
+    pub(crate) fn list_of_run(&self, run: usize) -> Option<(PostingsOffset, u64)> {
+        match self.metrics.get(run.checked_sub(1)?)? {
+            MetricSeries { place: Place::List(offset), series, .. } => Some((*offset, *series)),
+            MetricSeries { place: Place::Labels(_), .. } => None,
+        }
     }
 
     /// The series of run `run`, ascending.
@@ -365,7 +403,7 @@ impl OpenBlock {
 
 /// Series that any of `selectors` selects, by the labels with external ones applied.
 fn select(
-    block: &Block,
+    index: &Index,
     relabel: &Relabel,
     selectors: &[Vec<Matcher>],
 ) -> Result<Option<Vec<SeriesRef>>, Error> {
@@ -382,11 +420,7 @@ fn select(
             continue;
         }
         let own: Vec<Matcher> = own.into_iter().cloned().collect();
-        let refs = if own.is_empty() {
-            block.index().all_postings()?.collect()
-        } else {
-            block.index().select(&own)?
-        };
+        let refs = if own.is_empty() { index.all_postings()?.collect() } else { index.select(&own)? };
         selected.extend(refs);
     }
     Ok(Some(selected.into_iter().collect()))
@@ -405,7 +439,7 @@ fn all_of(metrics: &[MetricSeries], nameless: &[SeriesRef]) -> Vec<SeriesRef> {
 
 /// As [`select`], of `refs` and by their labels. Series that cannot be read are selected, so that they are named.
 fn select_by_labels(
-    block: &Block,
+    index: &Index,
     relabel: &Relabel,
     selectors: &[Vec<Matcher>],
     mut refs: Vec<SeriesRef>,
@@ -415,7 +449,7 @@ fn select_by_labels(
     }
     let (mut series, mut identity) = (Series::default(), Labels::new());
     refs.retain(|&series_ref| {
-        if block.index().series(series_ref, &mut series).is_err() {
+        if index.series(series_ref, &mut series).is_err() {
             return true;
         }
         relabel.identify(&series.labels, &mut identity);

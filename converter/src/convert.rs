@@ -1,7 +1,7 @@
 //! Convert: the main job, from SOURCE to a published DEST.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,8 +13,10 @@ use crate::archive::Unpacked;
 use crate::bigquery::{KitFile, KitInput, kit, published_files};
 use crate::blocks::OpenBlock;
 use crate::classic::ClassicError;
-use crate::dest::{BlockRecord, Dest, DestError, DestPlan, Manifest, Opened, UnitRecord};
-use crate::discover::{DiscoverError, Discovery, Found, Heads, ReadOptions, discover_until};
+use crate::dest::{
+    BlockRecord, Dest, DestError, DestPlan, Destination, Frozen, Manifest, Opened, UnitRecord,
+};
+use crate::discover::{Choice, DiscoverError, Discovery, Found, Heads, ReadOptions, discover_until};
 use crate::distribute::PlanError;
 use crate::downsample::{Policy, PolicyError};
 use crate::error::error_chain;
@@ -26,12 +28,13 @@ use crate::options::{ConvertOptions, StaleMarkers};
 use crate::order::Order;
 use crate::pipeline::{self, Progress, UnitOutput, Work};
 use crate::plan::{self, Ledger, Shard, Unit};
-use crate::relabel::{LabelOptionsError, Relabel};
+use crate::relabel::{LabelOptionsError, Relabel, replicas_apart};
 use crate::report::{Report, Scope, UnitCounts};
 use crate::resolution::Resolution;
 use crate::schema::{Table, TableSchema};
 use crate::series::{SeriesError, Walk};
 use crate::sink::{Encoder, FORMAT_VERSION, SinkError};
+use crate::store::Stores;
 use crate::time::{PartitionBy, TimeBounds, display_time};
 use crate::unit::rows_per_slice;
 
@@ -137,6 +140,10 @@ pub struct RunOptions {
     pub strict: bool,
     /// Read the heads of data directories too.
     pub include_head: bool,
+    /// The stores that SOURCE may lie in.
+    pub stores: Stores,
+    /// Which blocks are read.
+    pub choice: Choice,
 }
 
 impl RunOptions {
@@ -145,7 +152,13 @@ impl RunOptions {
         // What a run needs least is left to it; a quarter of the limit is enough for most archives.
         let spare = (self.memory_limit / 8 * 7).saturating_sub(BASE_BYTES + SLICE_BYTES);
         let unpack_limit = spare.min(self.memory_limit / 4);
-        ReadOptions { unpack_limit, temp_dir: self.temp_dir.clone(), include_head: self.include_head }
+        ReadOptions {
+            unpack_limit,
+            temp_dir: self.temp_dir.clone(),
+            include_head: self.include_head,
+            stores: self.stores.clone(),
+            choice: self.choice.clone(),
+        }
     }
 }
 
@@ -170,13 +183,15 @@ pub struct Planned {
     pub heads: Heads,
     /// The time range asked for.
     pub asked: TimeBounds,
+    /// Bytes that may be held of what is fetched from stores.
+    pub far_bytes: u64,
 }
 
 impl Planned {
     /// Bytes that are held in memory of SOURCE.
     pub fn held_bytes(&self) -> u64 {
         let unpacked: u64 = self.unpacked.iter().map(|unpacked| unpacked.memory_bytes).sum();
-        unpacked + self.heads.memory_bytes
+        unpacked + self.heads.memory_bytes + self.far_bytes
     }
 }
 
@@ -186,9 +201,28 @@ pub fn plan_units(
     read: &ReadOptions,
     options: &ConvertOptions,
     known: Option<&DestPlan>,
-    mut ledger: Ledger,
+    ledger: Ledger,
     metadata: KnownMetadata,
     stop: &AtomicBool,
+) -> Result<Planned, ConvertError> {
+    let mut read = read.clone();
+    options.labels.tenant_label().clone_into(&mut read.choice.tenant_label);
+    read.choice.asked = asked_or_looked_back_to(options.asked().unwrap_or(TimeBounds::ALL), options);
+    let discovery = discover_until(sources, &read, stop).map_err(|error| match error {
+        DiscoverError::Stopped => ConvertError::Stopped,
+        error => error.into(),
+    })?;
+    let planned = plan_found(discovery, options, known, ledger, metadata)?;
+    Ok(Planned { far_bytes: read.stores.held_bytes(), ..planned })
+}
+
+/// The same for what was found.
+pub(crate) fn plan_found(
+    discovery: Discovery,
+    options: &ConvertOptions,
+    known: Option<&DestPlan>,
+    mut ledger: Ledger,
+    metadata: KnownMetadata,
 ) -> Result<Planned, ConvertError> {
     options.labels.check()?;
     check_resolutions(options)?;
@@ -197,10 +231,6 @@ pub fn plan_units(
         max_time_ms: options.max_time_ms.unwrap_or(i64::MAX),
     })?;
     let selectors = parse_selectors(&options.selectors)?;
-    let discovery = discover_until(sources, read, stop).map_err(|error| match error {
-        DiscoverError::Stopped => ConvertError::Stopped,
-        error => error.into(),
-    })?;
     let mut findings = Findings::default();
     for finding in discovery.findings {
         findings.push(finding);
@@ -217,7 +247,16 @@ pub fn plan_units(
             false
         }
     });
-    plan::enter_sources(&mut ledger, &blocks);
+    if let Some(label) = replicas_apart(blocks.iter().map(|block| &block.relabel))
+        && options.labels.replica.is_empty()
+    {
+        let message = format!(
+            "some blocks differ in the external label {label} alone, which usually tells replicas apart, so each of their \
+             series is written once for each; to follow one replica at a time, pass --replica-label {label}"
+        );
+        findings.push(Finding::new(Severity::Note, "replicas-apart", "SOURCE", message));
+    }
+    plan::enter_sources(&mut ledger, &blocks, &discovery.outside);
     let shard_bounds = match known {
         Some(known) => known.shard_bounds.clone(),
         None => {
@@ -225,11 +264,32 @@ pub fn plan_units(
             plan::shard_bounds(&blocks, count, options)
         }
     };
-    let Discovery { unpacked, mut heads, .. } = discovery;
+    let Discovery { unpacked, mut heads, outside, .. } = discovery;
     let logged = logged_metadata(std::mem::take(&mut heads.metadata), options, &mut findings);
     let metadata = Arc::new(metadata.with_logged(logged, &mut findings));
-    let units = plan::units(&mut blocks, &partitions, asked, &shard_bounds, &ledger, &metadata, options);
-    Ok(Planned { blocks, units, shard_bounds, ledger, findings, unpacked, metadata, heads, asked })
+    // Ages are counted from the newest block's end, whether it is asked for or not.
+    let mut aged = options.clone();
+    aged.downsampling.now_ms.get_or_insert(plan::newest_end(&blocks, &outside));
+    let units = plan::units(&mut blocks, &partitions, asked, &shard_bounds, &ledger, &metadata, &aged);
+    Ok(Planned {
+        blocks,
+        units,
+        shard_bounds,
+        ledger,
+        findings,
+        unpacked,
+        metadata,
+        heads,
+        asked,
+        far_bytes: 0,
+    })
+}
+
+/// The times that blocks are opened for: those asked for, and where there are windows, the lookback before them.
+fn asked_or_looked_back_to(asked: TimeBounds, options: &ConvertOptions) -> TimeBounds {
+    let makes_windows = options.downsampling.resolutions().iter().any(|resolution| !resolution.is_raw());
+    let lookback_ms = if makes_windows { options.downsampling.lookback_ms } else { 0 };
+    TimeBounds { min_ms: asked.min_ms.saturating_sub(lookback_ms), ..asked }
 }
 
 /// What logs say of metrics, as they are called after the labels pipeline, by data directory.
@@ -290,12 +350,16 @@ pub fn open_blocks(
     let mut by_age: Vec<_> = found.iter().map(|found| found.block.meta().ulid).collect();
     by_age.sort_unstable();
     let mut blocks = Vec::new();
-    for Found { location, block, is_head } in found {
+    for Found { location, block, is_head, metrics } in found {
         let rank =
             u32::try_from(by_age.partition_point(|ulid| *ulid < block.meta().ulid)).unwrap_or(u32::MAX);
         let name = format!("{} ({location})", block.meta().ulid);
         let relabel = Relabel::new(OpenBlock::external(&block), options.labels.clone());
-        match OpenBlock::open(block, location, relabel, rank, selectors) {
+        let opened = match metrics {
+            Some(metrics) => OpenBlock::with_metrics(block, metrics, location, relabel, rank, selectors),
+            None => OpenBlock::open(block, location, relabel, rank, selectors),
+        };
+        match opened {
             Ok(mut block) => {
                 block.is_head = is_head;
                 if let Some(finding) = block.disagreement_found() {
@@ -309,10 +373,10 @@ pub fn open_blocks(
     blocks
 }
 
-/// Converts `sources` to `root`.
+/// Converts `sources` to the DEST `to`.
 pub fn convert(
     sources: &[PathBuf],
-    root: &Path,
+    to: impl Into<Destination>,
     options: &ConvertOptions,
     run: &RunOptions,
     progress: &Progress,
@@ -326,13 +390,13 @@ pub fn convert(
     parse_selectors(&options.selectors)?;
     let mut noted = Findings::default();
     let given = Metadata::read(&options.metadata, &mut noted)?;
-    let Opened { dest, plan: known, manifest } = Dest::open(root, options)?;
-    let metadata = KnownMetadata { kept: Dest::metadata(root)?, given };
+    let Opened { dest, plan: known, manifest } = Dest::open(&to.into(), options)?;
+    let metadata = KnownMetadata { kept: dest.metadata()?, given };
     let kept = metadata.kept.clone();
     let (ledger, published) = manifest.map(|manifest| (manifest.ledger, manifest.units)).unwrap_or_default();
     let mut planned = plan_units(sources, &run.read(), options, known.as_ref(), ledger, metadata, stop)?;
     planned.findings.append(noted);
-    let slices_in_flight = slices_in_flight(run, planned.held_bytes())?;
+    let slices_in_flight = slices_in_flight(run, planned.held_bytes() + dest.held_bytes())?;
     if run.strict {
         refuse_broken(&planned.blocks, &planned.findings)?;
     }
@@ -350,7 +414,10 @@ pub fn convert(
         UnitsWork { dest: &dest, planned: &planned, options, run, encoder: &encoder, slices_in_flight };
     let done = run_units(&work, &planned.units, &before, progress, stop)?;
     let all = dest.units()?;
-    if let Err(error) = dest.check_identities(&all) {
+    // What is published as it is was checked when it was.
+    if all != published
+        && let Err(error) = dest.check_identities(&all)
+    {
         return Err(name_series(error, &planned.blocks).into());
     }
     let report = report(&planned, options, done, true);
@@ -389,9 +456,12 @@ pub(crate) struct DoneUnits {
     pub records: Vec<UnitRecord>,
     /// How many ended how.
     pub counts: UnitCounts,
-    /// Units that are kept as they were, with what could not be read for them this time.
-    pub frozen: Vec<(String, Findings)>,
+    /// Units that are kept as they were, with why, and what could not be read for them this time.
+    pub frozen: Vec<(String, Frozen, Findings)>,
 }
+
+/// The record of a unit as DEST has it now; why it is kept as it was, and what could not be read for it.
+type EndedUnit = (UnitRecord, Option<(Frozen, Findings)>);
 
 /// Converts and commits those of `units` that DEST does not have yet; `before` is what it has.
 pub(crate) fn run_units(
@@ -408,7 +478,7 @@ pub(crate) fn run_units(
     let mut to_do = Vec::new();
     for unit in units {
         match before.get(&unit.unit) {
-            Some(done) if is_done(dest, done, unit) => {
+            Some(done) if is_done(dest, done, unit)? => {
                 counts.skipped += 1;
                 progress.samples_read.fetch_add(done.tally.read, Ordering::Relaxed);
                 of_run.insert(unit.unit.clone(), done.clone());
@@ -416,18 +486,19 @@ pub(crate) fn run_units(
             _ => to_do.push(unit),
         }
     }
-    let committed: Mutex<Vec<(UnitRecord, Option<Findings>)>> = Mutex::new(Vec::new());
+    let committed: Mutex<Vec<EndedUnit>> = Mutex::new(Vec::new());
     let commit = |unit: &Unit, mut output: UnitOutput| -> Result<(), ConvertError> {
         let old = before.get(&unit.unit);
-        let (record, frozen) = match old {
-            Some(old) if dest.would_shrink(old, &output.tally, &mut output.identities)? => {
+        let frozen = match old {
+            Some(old) => dest.frozen(old, &output.tally, &mut output.identities)?,
+            None => None,
+        };
+        let (record, frozen) = match (old, frozen) {
+            (Some(old), Some(why)) => {
                 dest.mark_frozen(unit)?;
-                (old.clone(), Some(output.findings))
+                (old.clone(), Some((why, output.findings)))
             }
-            _ => {
-                let UnitOutput { parts, tally, findings, .. } = output;
-                (dest.commit(unit, parts, tally, findings, &mut output.identities)?, None)
-            }
+            _ => (dest.commit(unit, output)?, None),
         };
         committed.lock().unwrap_or_else(PoisonError::into_inner).push((record, frozen));
         Ok(())
@@ -440,6 +511,11 @@ pub(crate) fn run_units(
         nested: options.histograms.are_nested(),
         lookback_ms: options.downsampling.lookback_ms,
     };
+    let mut weights: Vec<u64> = to_do.iter().map(|unit| unit.weight).collect();
+    weights.sort_unstable_by(|a, b| b.cmp(a));
+    let at_once =
+        weights.iter().take(run.threads.max(1)).fold(0, |sum: u64, weight| sum.saturating_add(*weight));
+    let staging = dest.staging(&run.temp_dir, at_once)?;
     let policy = Policy::new(&options.downsampling)?;
     let sort_budget_bytes =
         usize::try_from(run.memory_limit / 8).unwrap_or(usize::MAX) / (run.threads.max(1) * 2);
@@ -448,13 +524,15 @@ pub(crate) fn run_units(
         metadata: &planned.metadata,
         shards: &Shard::between(&planned.shard_bounds),
         encoder,
-        root: dest.root(),
+        root: staging.path(),
         wanted,
         walk: Walk { order: Order::Metric, temp_dir: &run.temp_dir, sort_budget_bytes },
         allow_merge: options.allow_merge,
+        has_replicas: !options.labels.replica.is_empty(),
         classic: options.histograms.are_classic(),
         policy: &policy,
         folder: &|unit| options.partition_by.folder(&unit.partition),
+        kept: &|unit| Ok(dest.predecessors(unit)?),
         commit: &commit,
         threads: run.threads.clamp(1, slices_in_flight),
         rows_per_slice: rows_per_slice(options.output.format),
@@ -462,14 +540,17 @@ pub(crate) fn run_units(
         progress,
         stop,
     };
-    pipeline::run(&work, to_do.into_iter())?;
+    pipeline::run(&work, to_do.into_iter()).map_err(|error| match error {
+        ConvertError::Sink(error) => staging.explain(error).map_or_else(Into::into, Into::into),
+        error => error,
+    })?;
 
     let mut frozen_units = Vec::new();
     for (record, frozen) in committed.into_inner().unwrap_or_else(PoisonError::into_inner) {
         match frozen {
-            Some(findings) => {
+            Some((why, findings)) => {
                 counts.frozen += 1;
-                frozen_units.push((record.unit.clone(), findings));
+                frozen_units.push((record.unit.clone(), why, findings));
             }
             None => counts.done += 1,
         }
@@ -486,9 +567,8 @@ pub(crate) fn report(
     all_units: bool,
 ) -> Report {
     let mut findings = planned.findings.clone();
-    for (unit, of_unit) in done.frozen {
-        let message = "the input holds fewer samples than what is published, so the published unit stays";
-        findings.push(Finding::new(Severity::Note, "frozen-unit", unit, message));
+    for (unit, why, of_unit) in done.frozen {
+        findings.push(Finding::new(Severity::Note, "frozen-unit", unit, why.message()));
         findings.append(of_unit);
     }
     let reads_all = options.selectors.is_empty() && planned.asked == TimeBounds::ALL;
@@ -512,7 +592,7 @@ pub(crate) fn publish(
     report: &Report,
     units: Vec<UnitRecord>,
 ) -> Result<(), DestError> {
-    dest.write_kit(&kit_files(&published.options, &units)?)?;
+    dest.write_kit(kit_files(&published.options, dest.url(), &units)?)?;
     let label_columns = encoder.label_columns().iter();
     let manifest = Manifest {
         format_version: FORMAT_VERSION.to_owned(),
@@ -530,7 +610,11 @@ pub(crate) fn publish(
 }
 
 /// The BigQuery kit for what `units` hold.
-fn kit_files(options: &ConvertOptions, units: &[UnitRecord]) -> Result<Vec<KitFile>, SinkError> {
+fn kit_files(
+    options: &ConvertOptions,
+    dest_url: Option<&str>,
+    units: &[UnitRecord],
+) -> Result<Vec<KitFile>, SinkError> {
     let tables = Table::of(options.downsampling.resolutions());
     let tables = tables.into_iter().map(|table| TableSchema::new(table, &options.output));
     let tables = tables.collect::<Result<Vec<_>, _>>()?;
@@ -538,14 +622,14 @@ fn kit_files(options: &ConvertOptions, units: &[UnitRecord]) -> Result<Vec<KitFi
         tables: &tables,
         output: &options.output,
         partition_by: options.partition_by,
-        dest_url: None,
+        dest_url,
         files: &published_files(units),
     }))
 }
 
 /// A unit is done when nothing that shapes it has changed, and its files are there.
-fn is_done(dest: &Dest, done: &UnitRecord, unit: &Unit) -> bool {
-    is_current(done, unit) && dest.is_whole(done)
+fn is_done(dest: &Dest, done: &UnitRecord, unit: &Unit) -> Result<bool, DestError> {
+    Ok(is_current(done, unit) && dest.is_whole(done)?)
 }
 
 /// True when nothing that shapes a unit has changed; one that met broken bytes is tried again, for they may have been

@@ -1,20 +1,26 @@
-//! Coverage: which times blocks hold, so that aggregates are used only where nothing finer is.
+//! Coverage: where finer blocks hold what aggregates were made of.
 //!
 //! ```text
-//! raw               ├──────────────┤ ├───────────┤
-//! 5m    ├──────────────────────┤                        superseded where a raw block of the same series covers it
-//! 1h    ├──────────────────────────────────────┤        superseded where one of these two does
+//! level-1 sources    a         b         c         d
+//! raw                     ├─── b ───┼─── c ───┤
+//! 5m             ├── a ───┼─── b ───┤                   superseded where raw b is
+//! 1h             ├── a ───┼─── b ───┼─── c ───┼── d ─┤  superseded where one of these two is
+//! raw                  ├──── e ────┤                    descends from none of them: covers nothing
 //! ```
-//! It is decided by what `meta.json` states, not by samples: a gap in raw samples is one, and what is deleted stays so.
+//! A finer block covers the times that it states when it has a level-1 source in common with the aggregates, the same
+//! external labels, and is the same part of a block that was split by series. There nothing is looked for in aggregates: a
+//! gap in raw samples is one, and what is deleted stays so. A window that is covered in part is not superseded. Where finer
+//! blocks together have all of its sources, all of a block is covered: what it states may begin before their first sample.
+//!
+//! Whatever else a series has of finer samples is decided window by window, see [`crate::merge`].
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+
+use tsdb_reader::Ulid;
 
 use crate::blocks::OpenBlock;
+use crate::discover::group;
 use crate::time::TimeBounds;
-
-/// Narrowest windows that aggregates are of.
-const FINEST_MS: i64 = 300_000;
 
 /// Times, as intervals that ascend and have something between them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -62,37 +68,49 @@ impl Coverage {
     }
 }
 
-/// Tells each downsampled block which times finer ones hold that may have the same series: those whose external labels
-/// come out the same.
+/// Tells each downsampled block which times finer ones hold that descend from what it was made of.
 pub fn enter_finer(blocks: &mut [OpenBlock]) {
-    let mut finer: BTreeMap<(String, i64), Vec<TimeBounds>> = BTreeMap::new();
     if blocks.iter().all(|block| block.resolution_ms() == 0) {
         return;
     }
-    for block in blocks.iter() {
-        let of_kind = finer.entry((block.relabel.common_labels().to_string(), block.resolution_ms()));
-        of_kind.or_default().extend(held_by(block));
+    let mut holders: BTreeMap<_, BTreeMap<Ulid, Vec<usize>>> = BTreeMap::new();
+    for (at, block) in blocks.iter().enumerate() {
+        let of_kin = holders.entry(kin(block)).or_default();
+        for &source in &block.block.meta().compaction.sources {
+            of_kin.entry(source).or_default().push(at);
+        }
     }
-    let mut known: BTreeMap<(String, i64), Arc<Coverage>> = BTreeMap::new();
-    for block in blocks.iter_mut().filter(|block| block.resolution_ms() > 0) {
-        let kind = (block.relabel.common_labels().to_string(), block.resolution_ms());
-        let coverage = known.entry(kind).or_insert_with_key(|(labels, resolution_ms)| {
-            let range = (labels.clone(), i64::MIN)..(labels.clone(), *resolution_ms);
-            Arc::new(finer.range(range).flat_map(|(_, bounds)| bounds).copied().collect())
-        });
-        block.finer = Arc::clone(coverage);
+    let finer_than = |block: &OpenBlock| -> Coverage {
+        let of_kin = holders.get(&kin(block));
+        let sources = block.block.meta().compaction.sources.iter();
+        let sharing = sources.filter_map(|source| of_kin?.get(source)).flatten().copied();
+        let sharing: BTreeSet<usize> = sharing.collect();
+        let sharing = sharing.into_iter().filter_map(|at| blocks.get(at));
+        let finer: Vec<&OpenBlock> =
+            sharing.filter(|finer| finer.resolution_ms() < block.resolution_ms()).collect();
+        let held = finer.iter().flat_map(|finer| &finer.block.meta().compaction.sources);
+        let held: BTreeSet<&Ulid> = held.collect();
+        let mut sources = block.block.meta().compaction.sources.iter();
+        match !finer.is_empty() && sources.all(|source| held.contains(source)) {
+            true => held_by(block).collect(),
+            false => finer.into_iter().flat_map(held_by).collect(),
+        }
+    };
+    let found: Vec<Coverage> = blocks.iter().map(finer_than).collect();
+    for (block, finer) in blocks.iter_mut().zip(found) {
+        block.finer = finer;
     }
 }
 
-/// The times a block states, within its partitions: some state absurd ones. Whole windows of five minutes: a block may
-/// state that it ends with its last sample, and what it has a part of is not looked for elsewhere.
+/// What blocks have in common that hold the same series: external labels, and which part of a block that was split.
+fn kin(block: &OpenBlock) -> (BTreeMap<String, String>, String) {
+    let (labels, _, partition) = group(block.block.meta());
+    (labels, partition)
+}
+
+/// The times a block states, within its partitions: some state absurd ones.
 fn held_by(block: &OpenBlock) -> impl Iterator<Item = TimeBounds> {
-    let TimeBounds { min_ms, max_ms } = block.stated();
-    let last = max_ms.rem_euclid(FINEST_MS);
-    let stated = TimeBounds {
-        min_ms: min_ms.saturating_sub(min_ms.rem_euclid(FINEST_MS)),
-        max_ms: max_ms.saturating_add(FINEST_MS - 1 - last),
-    };
+    let stated = block.stated();
     block.planned.iter().filter_map(move |bounds| bounds.intersection(stated))
 }
 

@@ -1,249 +1,123 @@
-//! DEST: the folder that a conversion writes, and what keeps it whole.
+//! DEST: what a conversion writes, and what keeps it whole.
 //!
 //! ```text
-//! DEST/samples/dt=2026-11-20/part-<unit>-<fp8>-0000.parquet      appears whole, by rename
+//! DEST/samples/dt=2026-11-20/part-<unit>-<fp8>-0000.parquet      appears whole
 //! DEST/_promblock/plan.json            options and shard bounds, chosen once
 //! DEST/_promblock/metadata.json        type, unit and help of metrics, as far as files and logs told them
 //! DEST/_promblock/units/<unit>.json    written last: the unit's commit
 //! DEST/_promblock/units/<unit>.ids     its series, see `identities`
+//! DEST/_promblock/units/<unit>.context what came before it, see `predecessors`
 //! DEST/_promblock/manifest.json        what is published; readers use its file lists
-//! DEST/_promblock/lock                 held by the run that writes
+//! DEST/_promblock/lock                 held by the run that writes; in an object store see `lease`
 //! ```
+//! DEST is a folder or a prefix of an object store, see `folder` and `bucket`; what is in it is the same.
+//!
 //! A run that is killed leaves committed units and rubbish; the next run goes on from the units and removes the
 //! rubbish: temporary files, and parts that no unit names.
 
+mod bucket;
+mod error;
+mod files;
+mod folder;
+mod lease;
+mod record;
+mod staging;
+
 use std::collections::BTreeSet;
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use url::Url;
 
 use crate::bigquery::KitFile;
-use crate::finding::Findings;
-use crate::head::account::HeadAccount;
 use crate::identities::{self, IDENTITY_BYTES, SeriesIdentity};
 use crate::metadata::Metadata;
 use crate::options::ConvertOptions;
-use crate::plan::{Ledger, Unit};
-use crate::resolution::Resolution;
-use crate::schema::Table;
-use crate::sink::{FORMAT_VERSION, PartFile, SinkError};
+use crate::pipeline::UnitOutput;
+use crate::plan::Unit;
+use crate::predecessors::{PREDECESSOR_BYTES, Predecessors};
+use crate::sink::FORMAT_VERSION;
+use crate::store::Store;
+use crate::store::location::{Location, LocationError, is_url};
 use crate::tally::Tally;
-use crate::time::Partition;
+use bucket::Bucket;
+use files::{DestFiles, Held, KIT_FOLDER, Sharing, UNITS_FOLDER};
+use folder::Folder;
+use record::held;
 
-/// The folder for what is not data.
-const OWN_FOLDER: &str = "_promblock";
-/// The folder of the BigQuery kit, in the own folder.
-const KIT_FOLDER: &str = "bigquery";
-/// What files are called until they are whole; the sinks' part files are, too.
-const TEMPORARY_PREFIX: &str = ".tmp-";
+pub use error::DestError;
+pub use lease::LeaseTimes;
+pub use record::{BlockRecord, DestPlan, FileRecord, Frozen, Manifest, UnitRecord};
+pub use staging::Staging;
 
-/// Why a DEST cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DestError {
-    /// Something else lies there.
-    #[error("DEST {} is not empty and not written by promblock; choose an empty or new folder", path.display())]
-    NotOurs {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// Writing there would change a block.
-    #[error("DEST {} lies inside block {}; choose a folder outside of it", path.display(), block.display())]
-    InsideBlock {
-        /// The folder.
-        path: PathBuf,
-        /// The block.
-        block: PathBuf,
-    },
-    /// It was made with other options.
-    #[error(
-        "DEST {} was written with other options ({}); use those, or another DEST",
-        path.display(),
-        differences.join("; ")
-    )]
-    OtherOptions {
-        /// The folder.
-        path: PathBuf,
-        /// One per option.
-        differences: Vec<String>,
-    },
-    /// Another version wrote it.
-    #[error(
-        "DEST {} has output format {found}, this promblock writes {FORMAT_VERSION}; use the other version, or another DEST",
-        path.display()
-    )]
-    OtherFormat {
-        /// The folder.
-        path: PathBuf,
-        /// Its format.
-        found: String,
-    },
-    /// Nothing was planned for it.
-    #[error("DEST {} has no plan; run `promblock plan` for it first", path.display())]
-    NoPlan {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// Another run is at work.
-    #[error("another promblock is writing to DEST {}; wait until it has ended", path.display())]
-    Locked {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// A file of ours is damaged.
-    #[error("cannot parse {}; restore it, or remove DEST and convert again", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What the parser said.
-        source: serde_json::Error,
-    },
-    /// The file system refused.
-    #[error("cannot {action} {}", path.display())]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// On which file or folder.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A part file cannot be published.
-    #[error(transparent)]
-    Sink(#[from] SinkError),
-    /// Two series share an id.
-    #[error(
-        "series_id {series_id} stands for two series: {}; convert them to different DESTs (--match)",
-        series.join(" and ")
-    )]
-    Collision {
-        /// The id.
-        series_id: i64,
-        /// The series, or the units that hold them where their blocks are gone.
-        series: Vec<String>,
-    },
+/// Where a DEST lies.
+#[derive(Debug, Clone)]
+pub enum Destination {
+    /// In a folder.
+    Folder(PathBuf),
+    /// Below a prefix of an object store.
+    Store(Store, LeaseTimes),
 }
 
-fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DestError {
-    let path = path.to_owned();
-    move |source| match SinkError::io(action, &path, source) {
-        SinkError::Io { action, path, source } => DestError::Io { action, path, source },
-        full => full.into(),
+impl Destination {
+    /// The DEST that `to` means: a folder, or the URL of a prefix of an object store.
+    pub fn parse(to: &Path) -> Result<Self, LocationError> {
+        let text = to.to_string_lossy();
+        if !is_url(&text) {
+            return Ok(to.into());
+        }
+        match Url::parse(&text)
+            .ok()
+            .filter(|url| url.scheme() == "file")
+            .and_then(|url| url.to_file_path().ok())
+        {
+            Some(folder) => Ok(Self::Folder(folder)),
+            None => Ok(Location::parse(&text)?.open()?.into()),
+        }
+    }
+
+    fn files(&self) -> Box<dyn DestFiles> {
+        match self {
+            Self::Folder(root) => Box::new(Folder::new(root)),
+            Self::Store(store, times) => Box::new(Bucket::new(store.clone(), *times)),
+        }
     }
 }
 
-/// What is chosen once per DEST.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DestPlan {
-    /// Version of what is written.
-    pub format_version: String,
-    /// Options that shape the output.
-    pub options: ConvertOptions,
-    /// Metrics at which shards end.
-    pub shard_bounds: Vec<String>,
-}
-
-/// One published file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileRecord {
-    /// The table it belongs to.
-    pub table: String,
-    /// Path relative to DEST.
-    pub path: String,
-    /// Rows.
-    pub rows: u64,
-    /// Size in bytes.
-    pub size_bytes: u64,
-    /// Smallest timestamp in it.
-    pub min_time_ms: i64,
-    /// Largest timestamp in it.
-    pub max_time_ms: i64,
-    /// CRC-32C of the file, 8 hex digits.
-    pub crc32c: String,
-}
-
-/// What a committed unit read and wrote.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UnitRecord {
-    /// Its name.
-    pub unit: String,
-    /// Its partition.
-    pub partition: Partition,
-    /// Position of its shard.
-    pub shard: usize,
-    /// Resolution of its tier.
-    #[serde(default, skip_serializing_if = "Resolution::is_default")]
-    pub resolution: Resolution,
-    /// Hash of all that shapes its bytes.
-    pub fingerprint: String,
-    /// ULIDs of the blocks read.
-    pub blocks: Vec<String>,
-    /// Files written.
-    pub files: Vec<FileRecord>,
-    /// What became of every sample.
-    pub tally: Tally,
-    /// What could not be read.
-    pub findings: Findings,
-}
-
-impl UnitRecord {
-    /// True when a redo holds less than this in all. Tombstones do not count as shrinking; a compaction that applied them does not either.
-    fn shrinks_to(&self, redo: &Tally) -> bool {
-        let kept = |tally: &Tally| tally.written + tally.unrolled + tally.aggregated + tally.left_out;
-        let with_tombstoned = |tally: &Tally| kept(tally) + tally.tombstoned;
-        kept(redo) < kept(&self.tally) && with_tombstoned(redo) < with_tombstoned(&self.tally)
+impl<P: AsRef<Path> + ?Sized> From<&P> for Destination {
+    fn from(folder: &P) -> Self {
+        Self::Folder(folder.as_ref().to_owned())
     }
 }
 
-/// A block as the manifest names it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BlockRecord {
-    /// Its ULID.
-    pub ulid: String,
-    /// Where it was read.
-    pub location: String,
-    /// First millisecond, by meta.json.
-    pub min_time_ms: i64,
-    /// First millisecond after it, by meta.json.
-    pub max_time_ms: i64,
-    /// Samples, by meta.json.
-    pub samples: u64,
-    /// Samples by the headers of the chunks read.
-    pub read: u64,
-}
-
-/// `manifest.json`: what is published.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Manifest {
-    /// Version of what is written.
-    pub format_version: String,
-    /// Options that shape the output.
-    pub options: ConvertOptions,
-    /// Metrics at which shards end.
-    pub shard_bounds: Vec<String>,
-    /// The column of each promoted label.
-    pub label_columns: Vec<(String, String)>,
-    /// What each level-1 source is known to cover.
-    pub ledger: Ledger,
-    /// Blocks of the last run.
-    pub blocks: Vec<BlockRecord>,
-    /// Findings of the last run.
-    pub findings: Findings,
-    /// What the last run read of heads.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub heads: Vec<HeadAccount>,
-    /// All units, of all runs.
-    pub units: Vec<UnitRecord>,
+impl From<Store> for Destination {
+    fn from(store: Store) -> Self {
+        Self::Store(store, LeaseTimes::default())
+    }
 }
 
 /// An open DEST; no other run writes to it meanwhile.
 #[derive(Debug)]
 pub struct Dest {
-    root: PathBuf,
-    _lock: File,
+    files: Box<dyn DestFiles>,
+    lock: Box<dyn Held>,
+}
+
+/// Units that this process alone converts, until it is dropped.
+#[derive(Debug)]
+pub struct UnitLocks(#[expect(dead_code, reason = "held, not read")] Box<dyn Held>);
+
+/// What a DEST holds, seen without opening it.
+#[derive(Debug)]
+pub struct Peeked {
+    /// What was chosen for it, unless it is new.
+    pub plan: Option<DestPlan>,
+    /// What is published, if anything is.
+    pub manifest: Option<Manifest>,
+    /// What earlier runs were told of metrics.
+    pub metadata: Metadata,
 }
 
 /// What a DEST held before the run.
@@ -258,180 +132,171 @@ pub struct Opened {
 }
 
 impl Dest {
-    /// Opens the folder `root`, or makes it; refuses one that is not ours, in use, or made with other options.
-    pub fn open(root: &Path, options: &ConvertOptions) -> Result<Opened, DestError> {
-        let own = root.join(OWN_FOLDER);
-        if !own.join("plan.json").exists() && !is_free(root)? {
-            return Err(DestError::NotOurs { path: root.to_owned() });
+    /// Opens DEST, or makes it; refuses one that is not ours, in use, or made with other options.
+    pub fn open(at: &Destination, options: &ConvertOptions) -> Result<Opened, DestError> {
+        let files = at.files();
+        if files.size(PLAN)?.is_none() && !files.is_free()? {
+            return Err(DestError::NotOurs { path: files.root().to_owned() });
         }
-        let absolute = std::path::absolute(root).map_err(io_error("find", root))?;
-        if let Some(block) = absolute.ancestors().find(|at| at.join("meta.json").exists()) {
-            return Err(DestError::InsideBlock { path: root.to_owned(), block: block.to_owned() });
+        if let Some(block) = files.enclosing_block()? {
+            return Err(DestError::InsideBlock { path: files.root().to_owned(), block });
         }
-        fs::create_dir_all(own.join("units")).map_err(io_error("create", &own))?;
-        let dest = Self::lock(root, File::try_lock)?;
-        let (plan, manifest) = Self::peek(root, Some(options))?;
-        Ok(Opened { dest, plan, manifest })
+        Self::locked(files, Sharing::Alone, Some(options))
     }
 
-    /// Opens a folder that has a plan, to convert some of its units while others may do the same.
-    pub fn join(root: &Path) -> Result<Opened, DestError> {
-        Self::open_planned(root, File::try_lock_shared)
+    /// Opens a DEST that has a plan, to convert some of its units while others may do the same.
+    pub fn join(at: &Destination) -> Result<Opened, DestError> {
+        Self::open_planned(at, Sharing::WithOthers)
     }
 
-    /// Opens a folder that has a plan, with the options it was made with.
-    pub fn reopen(root: &Path) -> Result<Opened, DestError> {
-        Self::open_planned(root, File::try_lock)
+    /// Opens a DEST that has a plan, with the options it was made with.
+    pub fn reopen(at: &Destination) -> Result<Opened, DestError> {
+        Self::open_planned(at, Sharing::Alone)
     }
 
-    fn open_planned(
-        root: &Path,
-        lock: impl FnOnce(&File) -> Result<(), TryLockError>,
+    fn open_planned(at: &Destination, sharing: Sharing) -> Result<Opened, DestError> {
+        let files = at.files();
+        if files.size(PLAN)?.is_none() {
+            return Err(DestError::NoPlan { path: files.root().to_owned() });
+        }
+        Self::locked(files, sharing, None)
+    }
+
+    fn locked(
+        files: Box<dyn DestFiles>,
+        sharing: Sharing,
+        options: Option<&ConvertOptions>,
     ) -> Result<Opened, DestError> {
-        if !root.join(OWN_FOLDER).join("plan.json").exists() {
-            return Err(DestError::NoPlan { path: root.to_owned() });
-        }
-        let dest = Self::lock(root, lock)?;
-        let (plan, manifest) = Self::peek(root, None)?;
-        Ok(Opened { dest, plan, manifest })
-    }
-
-    fn lock(root: &Path, lock: impl FnOnce(&File) -> Result<(), TryLockError>) -> Result<Self, DestError> {
-        let path = root.join(OWN_FOLDER).join("lock");
-        let file = File::create(&path).map_err(io_error("create", &path))?;
-        match lock(&file) {
-            Ok(()) => Ok(Self { root: root.to_owned(), _lock: file }),
-            Err(TryLockError::WouldBlock) => Err(DestError::Locked { path: root.to_owned() }),
-            Err(TryLockError::Error(source)) => Err(io_error("lock", &path)(source)),
-        }
+        let lock = files.lock(sharing)?;
+        let (plan, manifest) = peek(files.as_ref(), options)?;
+        Ok(Opened { dest: Self { files, lock }, plan, manifest })
     }
 
     /// What a DEST holds, without opening it; refused when it was made with other options than these.
-    pub fn peek(
-        root: &Path,
-        options: Option<&ConvertOptions>,
-    ) -> Result<(Option<DestPlan>, Option<Manifest>), DestError> {
-        let own = root.join(OWN_FOLDER);
-        let mut plan: Option<DestPlan> = read_json(&own.join("plan.json"))?;
-        if plan.is_none() && !is_free(root)? {
-            return Err(DestError::NotOurs { path: root.to_owned() });
-        }
-        if options.is_some() && !own.join("manifest.json").exists() && !has_units(&own)? {
-            // Nothing is committed yet, so options may still change.
-            plan = None;
-        }
-        if let Some(plan) = &plan {
-            check_plan(root, plan, options)?;
-        }
-        Ok((plan, read_json(&own.join("manifest.json"))?))
+    pub fn peek(at: &Destination, options: &ConvertOptions) -> Result<Peeked, DestError> {
+        let files = at.files();
+        let (plan, manifest) = peek(files.as_ref(), Some(options))?;
+        Ok(Peeked { plan, manifest, metadata: read_json(files.as_ref(), METADATA)?.unwrap_or_default() })
     }
 
-    /// Takes units for this process alone until the files returned are dropped.
-    pub fn lock_units(&self, units: &[Unit]) -> Result<Vec<File>, DestError> {
-        let lock = |unit: &Unit| {
-            let path = self.own_folder().join(format!("units/{}.lock", unit.unit));
-            let file = File::create(&path).map_err(io_error("create", &path))?;
-            match file.try_lock() {
-                Ok(()) => Ok(file),
-                Err(TryLockError::WouldBlock) => Err(DestError::Locked { path: self.root.clone() }),
-                Err(TryLockError::Error(source)) => Err(io_error("lock", &path)(source)),
-            }
-        };
-        units.iter().map(lock).collect()
+    /// Takes units for this process alone.
+    pub fn lock_units(&self, units: &[Unit]) -> Result<UnitLocks, DestError> {
+        let units: Vec<&str> = units.iter().map(|unit| unit.unit.as_str()).collect();
+        Ok(UnitLocks(self.files.lock_units(&units)?))
     }
 
     /// Records that a unit was converted again and kept as it was, since less was there.
     pub fn mark_frozen(&self, unit: &Unit) -> Result<(), DestError> {
-        self.write(&format!("units/{}.frozen", unit.unit), unit.fingerprint.as_bytes())
+        self.write(&of_unit(&unit.unit, "frozen"), unit.fingerprint.as_bytes().to_vec())
     }
 
     /// True when DEST has what `unit` asks for: its record, or an older one that holds more.
-    pub fn has(&self, unit: &Unit, record: Option<&UnitRecord>) -> bool {
-        let Some(record) = record.filter(|record| self.is_whole(record)) else { return false };
-        let frozen = || fs::read(self.own_folder().join(format!("units/{}.frozen", unit.unit)));
-        record.fingerprint == unit.fingerprint || frozen().is_ok_and(|by| by == unit.fingerprint.as_bytes())
+    pub fn has(&self, unit: &Unit, record: Option<&UnitRecord>) -> Result<bool, DestError> {
+        let Some(record) = record else { return Ok(false) };
+        if !self.is_whole(record)? {
+            return Ok(false);
+        }
+        let frozen = || self.files.read(&of_unit(&unit.unit, "frozen"));
+        Ok(record.fingerprint == unit.fingerprint
+            || frozen()?.is_some_and(|by| by == unit.fingerprint.as_bytes()))
     }
 
-    /// The folder.
+    /// What messages call it: a folder, or a URL.
     pub fn root(&self) -> &Path {
-        &self.root
+        self.files.root()
     }
 
-    /// The folder of what is not data.
-    pub fn own_folder(&self) -> PathBuf {
-        self.root.join(OWN_FOLDER)
+    /// Its URL when it is in an object store.
+    pub fn url(&self) -> Option<&str> {
+        self.files.url()
+    }
+
+    /// Bytes that it may hold while units are committed.
+    pub fn held_bytes(&self) -> u64 {
+        self.files.held_bytes()
+    }
+
+    /// Where units are written until they are committed; `samples` are those of units that are converted at once.
+    pub fn staging(&self, temp_dir: &Path, samples: u64) -> Result<Staging, DestError> {
+        match self.files.url() {
+            None => Ok(Staging::InPlace(self.root().to_owned())),
+            Some(_) => Staging::apart(temp_dir, samples),
+        }
     }
 
     /// Records what is chosen once.
     pub fn write_plan(&self, plan: &DestPlan) -> Result<(), DestError> {
-        self.write_json("plan.json", plan)
+        self.write_json(PLAN, plan)
     }
 
     /// What earlier runs were told of metrics.
-    pub fn metadata(root: &Path) -> Result<Metadata, DestError> {
-        Ok(read_json(&root.join(OWN_FOLDER).join("metadata.json"))?.unwrap_or_default())
+    pub fn metadata(&self) -> Result<Metadata, DestError> {
+        Ok(read_json(self.files.as_ref(), METADATA)?.unwrap_or_default())
     }
 
     /// Keeps what is known of metrics.
     pub fn write_metadata(&self, metadata: &Metadata) -> Result<(), DestError> {
-        self.write_json("metadata.json", metadata)
+        self.write_json(METADATA, metadata)
     }
 
     /// Publishes.
     pub fn write_manifest(&self, manifest: &Manifest) -> Result<(), DestError> {
-        self.write_json("manifest.json", manifest)
+        self.write_json(MANIFEST, manifest)
     }
 
     /// All committed units, by name.
     pub fn units(&self) -> Result<Vec<UnitRecord>, DestError> {
-        let folder = self.own_folder().join("units");
-        let mut units = Vec::new();
-        for entry in fs::read_dir(&folder).map_err(io_error("list", &folder))? {
-            let path = entry.map_err(io_error("list", &folder))?.path();
-            if is_record(&path)
-                && let Some(unit) = read_json(&path)?
-            {
-                units.push(unit);
-            }
+        let mut names = self.files.records()?;
+        names.sort();
+        let mut units: Vec<UnitRecord> = Vec::new();
+        for (name, json) in names.iter().zip(self.files.read_each(&names)?) {
+            units.extend(parse_json(self.files.as_ref(), name, json)?);
         }
-        units.sort_by(|a: &UnitRecord, b| a.unit.cmp(&b.unit));
+        units.sort_by(|a, b| a.unit.cmp(&b.unit));
         Ok(units)
     }
 
     /// True when all files of a unit are there with the size they had.
-    pub fn is_whole(&self, unit: &UnitRecord) -> bool {
-        let identities = fs::metadata(self.identities_path(&unit.unit));
-        let identities = identities.is_ok_and(|found| found.len() == unit.tally.series * IDENTITY_BYTES);
-        identities
-            && unit.files.iter().all(|file| {
-                fs::metadata(self.root.join(&file.path)).is_ok_and(|found| found.len() == file.size_bytes)
-            })
+    pub fn is_whole(&self, unit: &UnitRecord) -> Result<bool, DestError> {
+        let UnitRecord { unit, tally, files, .. } = unit;
+        let predecessors = self.files.size(&of_unit(unit, "context"))?.unwrap_or(0);
+        if self.files.size(&of_unit(unit, "ids"))? != Some(tally.series.saturating_mul(IDENTITY_BYTES))
+            || predecessors != tally.predecessors.saturating_mul(PREDECESSOR_BYTES)
+        {
+            return Ok(false);
+        }
+        for file in files {
+            if self.files.size(&file.path)? != Some(file.size_bytes) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Gives the files of a unit their names, then writes its record. Files that it replaces stay until the
     /// manifest no longer names them.
-    pub fn commit(
-        &self,
-        unit: &Unit,
-        parts: Vec<PartFile>,
-        tally: Tally,
-        findings: Findings,
-        identities: &mut [SeriesIdentity],
-    ) -> Result<UnitRecord, DestError> {
-        let mut files = Vec::new();
-        for part in parts {
-            let part = part.publish()?;
-            files.push(FileRecord {
-                table: part.table,
-                path: part.path,
-                rows: part.rows,
-                size_bytes: part.size_bytes,
-                min_time_ms: part.min_time_ms,
-                max_time_ms: part.max_time_ms,
-                crc32c: format!("{:08x}", part.crc32c),
-            });
+    pub fn commit(&self, unit: &Unit, output: UnitOutput) -> Result<UnitRecord, DestError> {
+        let UnitOutput { parts, mut tally, findings, mut identities, predecessors } = output;
+        self.lock.check()?;
+        let parts = self.files.publish(parts)?.into_iter();
+        let files = parts.map(|part| FileRecord {
+            table: part.table,
+            path: part.path,
+            rows: part.rows,
+            size_bytes: part.size_bytes,
+            min_time_ms: part.min_time_ms,
+            max_time_ms: part.max_time_ms,
+            crc32c: format!("{:08x}", part.crc32c),
+        });
+        let files = files.collect();
+        self.write(&of_unit(&unit.unit, "ids"), identities::encode(&mut identities))?;
+        let predecessors = self.predecessors(unit)?.with(predecessors);
+        tally.predecessors = predecessors.len() as u64;
+        let context = of_unit(&unit.unit, "context");
+        match predecessors.is_empty() {
+            true => self.files.remove(&context)?,
+            false => self.write(&context, predecessors.encode())?,
         }
-        self.write(&format!("units/{}.ids", unit.unit), &identities::encode(identities))?;
         let record = UnitRecord {
             unit: unit.unit.clone(),
             partition: unit.partition.clone(),
@@ -443,80 +308,58 @@ impl Dest {
             tally,
             findings,
         };
-        self.write_json(&format!("units/{}.json", unit.unit), &record)?;
+        self.write_json(&of_unit(&unit.unit, "json"), &record)?;
         Ok(record)
     }
 
     /// Removes what killed runs and replaced units left behind: temporary files, and parts that none of `units`
     /// names.
     pub fn sweep<'u>(&self, units: impl IntoIterator<Item = &'u UnitRecord>) -> Result<(), DestError> {
-        let named: BTreeSet<PathBuf> =
-            units.into_iter().flat_map(|unit| &unit.files).map(|file| self.root.join(&file.path)).collect();
-        for entry in fs::read_dir(&self.root).map_err(io_error("list", &self.root))? {
-            let entry = entry.map_err(io_error("list", &self.root))?;
-            if Table::of_name(&entry.file_name().to_string_lossy()).is_some() {
-                self.sweep_folder(&entry.path(), &named)?;
-            }
-        }
-        let own = self.own_folder();
-        for folder in [own.join("units"), own.join(KIT_FOLDER), own] {
-            self.sweep_folder(&folder, &named)?;
-        }
-        Ok(())
+        let files = units.into_iter().flat_map(|unit| &unit.files);
+        let named: BTreeSet<&str> = files.map(|file| file.path.as_str()).collect();
+        self.lock.check()?;
+        self.files.sweep(&named)
     }
 
-    fn sweep_folder(&self, folder: &Path, named: &BTreeSet<PathBuf>) -> Result<(), DestError> {
-        let entries = match fs::read_dir(folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            entries => entries.map_err(io_error("list", folder))?,
-        };
-        for entry in entries {
-            let entry = entry.map_err(io_error("list", folder))?;
-            let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
-            if path.is_dir() {
-                if name.starts_with("dt=") {
-                    self.sweep_folder(&path, named)?;
-                    // Fails when something is left in it, as it should.
-                    let _kept = fs::remove_dir(&path);
-                }
-            } else if name.starts_with(TEMPORARY_PREFIX)
-                || name.starts_with("part-") && !named.contains(&path)
-            {
-                remove_file(&path)?;
-            }
+    /// What earlier runs have kept of before a unit.
+    pub fn predecessors(&self, unit: &Unit) -> Result<Predecessors, DestError> {
+        let bytes = self.files.read(&of_unit(&unit.unit, "context"))?;
+        Ok(bytes.map_or_else(Predecessors::default, |bytes| Predecessors::decode(&bytes)))
+    }
+
+    /// Whether, and why, a redo of `record`'s unit is not to be committed: it holds less than what is published, for the
+    /// input is gone. A redo of which more is deleted by tombstones may hold less.
+    pub fn frozen(
+        &self,
+        record: &UnitRecord,
+        redo: &Tally,
+        identities: &mut [SeriesIdentity],
+    ) -> Result<Option<Frozen>, DestError> {
+        if self.has_fewer_samples(record, redo, identities)? {
+            return Ok(Some(Frozen::Samples));
         }
-        Ok(())
+        let is_asked_for = held(redo) > held(&record.tally) || redo.tombstoned > record.tally.tombstoned;
+        if is_asked_for {
+            return Ok(None);
+        }
+        let is_coarser = redo.from_aggregates > record.tally.from_aggregates;
+        let loses_steps = redo.steps_lost > record.tally.steps_lost;
+        Ok(is_coarser.then_some(Frozen::Coarser).or(loses_steps.then_some(Frozen::Steps)))
     }
 
-    fn identities_path(&self, unit: &str) -> PathBuf {
-        self.own_folder().join(format!("units/{unit}.ids"))
-    }
-
-    /// True when a redo of `record`'s unit would hold less than what is published: the input is gone, so the unit
-    /// stays as it is. A redo of which more is deleted by tombstones may hold less.
-    pub fn would_shrink(
+    fn has_fewer_samples(
         &self,
         record: &UnitRecord,
         redo: &Tally,
         identities: &mut [SeriesIdentity],
     ) -> Result<bool, DestError> {
-        // Steps that begin in blocks which are gone would be lost, or begin too early.
-        if redo.aggregated > 0
-            && redo.context < record.tally.context
-            && redo.tombstoned <= record.tally.tombstoned
-        {
-            return Ok(true);
-        }
         if record.shrinks_to(redo) || redo.tombstoned > record.tally.tombstoned {
             return Ok(record.shrinks_to(redo));
         }
-        let path = self.identities_path(&record.unit);
-        let mut file = match File::open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            file => file.map_err(io_error("read", &path))?,
-        };
-        let published =
-            identities::read_range(&mut file, i64::MIN, i64::MAX).map_err(io_error("read", &path))?;
+        let name = of_unit(&record.unit, "ids");
+        let Some(mut file) = self.files.open(&name)? else { return Ok(false) };
+        let published = identities::read_range(file.as_mut(), i64::MIN, i64::MAX);
+        let published = published.map_err(|error| self.files.unreadable(&name, error))?;
         identities.sort_unstable();
         Ok(identities::shrinks(&published, identities))
     }
@@ -534,10 +377,11 @@ impl Dest {
             let cut = |at: i128| i64::try_from(at).unwrap_or(i64::MAX);
             let mut seen: Vec<(i64, u64, usize)> = Vec::new();
             for (at, unit) in units.iter().enumerate() {
-                let path = self.identities_path(&unit.unit);
-                let mut file = File::open(&path).map_err(io_error("read", &path))?;
-                let read = identities::read_range(&mut file, cut(first), cut(last));
-                let read = read.map_err(io_error("read", &path))?;
+                let name = of_unit(&unit.unit, "ids");
+                let missing = || self.files.unreadable(&name, io::ErrorKind::NotFound.into());
+                let mut file = self.files.open(&name)?.ok_or_else(missing)?;
+                let read = identities::read_range(file.as_mut(), cut(first), cut(last));
+                let read = read.map_err(|error| self.files.unreadable(&name, error))?;
                 seen.extend(read.into_iter().map(|series| (series.series_id, series.check, at)));
             }
             seen.sort_unstable();
@@ -550,57 +394,56 @@ impl Dest {
         Ok(())
     }
 
-    fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), DestError> {
-        let path = self.own_folder().join(name);
-        let mut json =
-            serde_json::to_vec_pretty(value).map_err(|source| DestError::Damaged { path, source })?;
-        json.push(b'\n');
-        self.write(name, &json)
-    }
-
     /// Writes the BigQuery kit.
-    pub fn write_kit(&self, files: &[KitFile]) -> Result<(), DestError> {
-        for file in files {
-            self.write_file(&format!("{KIT_FOLDER}/{}", file.name), &file.contents, file.executable)?;
-        }
-        Ok(())
-    }
-
-    /// Writes a file below the own folder so that it appears whole.
-    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), DestError> {
-        self.write_file(name, bytes, false)
-    }
-
-    fn write_file(&self, name: &str, bytes: &[u8], executable: bool) -> Result<(), DestError> {
-        let path = self.own_folder().join(name);
-        let (folder, file_name) = (path.parent().unwrap_or(&self.root), path.file_name().unwrap_or_default());
-        fs::create_dir_all(folder).map_err(io_error("create", folder))?;
-        let temporary = folder.join(format!("{TEMPORARY_PREFIX}{}", file_name.to_string_lossy()));
-        let write = || -> io::Result<()> {
-            let mut file = File::create(&temporary)?;
-            file.write_all(bytes)?;
-            if executable {
-                make_executable(&file)?;
-            }
-            file.sync_all()?;
-            fs::rename(&temporary, &path)
-        };
-        write().map_err(|source| {
-            let _best_effort = fs::remove_file(&temporary);
-            io_error("write", &path)(source)
+    pub fn write_kit(&self, files: Vec<KitFile>) -> Result<(), DestError> {
+        self.lock.check()?;
+        let mut files = files.into_iter();
+        files.try_for_each(|file| {
+            self.files.write(&format!("{KIT_FOLDER}/{}", file.name), file.contents, file.executable)
         })
     }
+
+    fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), DestError> {
+        let damaged = |source| DestError::Damaged { path: self.files.path(name), source };
+        let mut json = serde_json::to_vec_pretty(value).map_err(damaged)?;
+        json.push(b'\n');
+        self.write(name, json)
+    }
+
+    fn write(&self, name: &str, bytes: Vec<u8>) -> Result<(), DestError> {
+        self.lock.check()?;
+        self.files.write(name, bytes, false)
+    }
 }
 
-#[cfg(unix)]
-fn make_executable(file: &File) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(fs::Permissions::from_mode(0o755))
+/// Options and shard bounds, chosen once.
+const PLAN: &str = "_promblock/plan.json";
+/// What is known of metrics.
+const METADATA: &str = "_promblock/metadata.json";
+/// What is published.
+const MANIFEST: &str = "_promblock/manifest.json";
+
+/// A file of a unit beside its record, or the record.
+fn of_unit(unit: &str, extension: &str) -> String {
+    format!("{UNITS_FOLDER}/{unit}.{extension}")
 }
 
-#[cfg(not(unix))]
-fn make_executable(_file: &File) -> io::Result<()> {
-    Ok(())
+fn peek(
+    files: &dyn DestFiles,
+    options: Option<&ConvertOptions>,
+) -> Result<(Option<DestPlan>, Option<Manifest>), DestError> {
+    let mut plan: Option<DestPlan> = read_json(files, PLAN)?;
+    if plan.is_none() && !files.is_free()? {
+        return Err(DestError::NotOurs { path: files.root().to_owned() });
+    }
+    if options.is_some() && files.size(MANIFEST)?.is_none() && files.records()?.is_empty() {
+        // Nothing is committed yet, so options may still change.
+        plan = None;
+    }
+    if let Some(plan) = &plan {
+        check_plan(files.root(), plan, options)?;
+    }
+    Ok((plan, read_json(files, MANIFEST)?))
 }
 
 fn check_plan(root: &Path, plan: &DestPlan, options: Option<&ConvertOptions>) -> Result<(), DestError> {
@@ -620,49 +463,16 @@ fn check_plan(root: &Path, plan: &DestPlan, options: Option<&ConvertOptions>) ->
     Err(DestError::OtherOptions { path: root.to_owned(), differences })
 }
 
-/// True when any unit is committed.
-fn has_units(own: &Path) -> Result<bool, DestError> {
-    let folder = own.join("units");
-    let mut entries = match fs::read_dir(&folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        entries => entries.map_err(io_error("list", &folder))?,
-    };
-    Ok(entries.any(|entry| entry.is_ok_and(|entry| is_record(&entry.path()))))
+fn read_json<T: DeserializeOwned>(files: &dyn DestFiles, name: &str) -> Result<Option<T>, DestError> {
+    parse_json(files, name, files.read(name)?)
 }
 
-/// True for `units/<unit>.json`, not for what a killed run left under a temporary name.
-fn is_record(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name.ends_with(".json") && !name.starts_with(TEMPORARY_PREFIX)
-}
-
-/// True when nothing is there, or only what we may have begun.
-fn is_free(root: &Path) -> Result<bool, DestError> {
-    let entries = match fs::read_dir(root) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
-        entries => entries.map_err(io_error("list", root))?,
-    };
-    for entry in entries {
-        if entry.map_err(io_error("list", root))?.file_name() != OWN_FOLDER {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, DestError> {
-    match fs::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(io_error("read", path)(error)),
-        Ok(json) => serde_json::from_slice(&json)
-            .map(Some)
-            .map_err(|source| DestError::Damaged { path: path.to_owned(), source }),
-    }
-}
-
-fn remove_file(path: &Path) -> Result<(), DestError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error("remove", path)(error)),
-        _ => Ok(()),
-    }
+fn parse_json<T: DeserializeOwned>(
+    files: &dyn DestFiles,
+    name: &str,
+    json: Option<Vec<u8>>,
+) -> Result<Option<T>, DestError> {
+    let Some(json) = json else { return Ok(None) };
+    let damaged = |source| DestError::Damaged { path: files.path(name), source };
+    serde_json::from_slice(&json).map(Some).map_err(damaged)
 }

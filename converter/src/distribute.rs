@@ -9,7 +9,7 @@
 //! than the planner did refuses, and so does the commit.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ use crate::convert::{
     ConvertError, Planned, Published, RunOptions, UnitsWork, block_records, dest_plan, is_current,
     plan_units, publish, refuse_broken, report, run_units, slices_in_flight, units_by_name,
 };
-use crate::dest::{BlockRecord, Dest, DestPlan, Opened, UnitRecord};
+use crate::dest::{BlockRecord, Dest, DestError, DestPlan, Destination, Opened, Peeked, UnitRecord};
 use crate::discover::{NEVER, ReadOptions};
 use crate::finding::Findings;
 use crate::head::account::HeadAccount;
@@ -140,14 +140,14 @@ pub struct DryRun {
 pub fn dry_run(
     sources: &[PathBuf],
     read: &ReadOptions,
-    root: &Path,
+    to: impl Into<Destination>,
     options: &ConvertOptions,
 ) -> Result<DryRun, ConvertError> {
     Encoder::with_resolutions(options.output.clone(), options.downsampling.resolutions())?;
     let mut noted = Findings::default();
     let given = Metadata::read(&options.metadata, &mut noted)?;
-    let (known, manifest) = Dest::peek(root, Some(options))?;
-    let metadata = KnownMetadata { kept: Dest::metadata(root)?, given };
+    let Peeked { plan: known, manifest, metadata } = Dest::peek(&to.into(), options)?;
+    let metadata = KnownMetadata { kept: metadata, given };
     let (ledger, before) = manifest.map(|manifest| (manifest.ledger, manifest.units)).unwrap_or_default();
     let mut planned = plan_units(sources, read, options, known.as_ref(), ledger, metadata, &NEVER)?;
     planned.findings.append(noted);
@@ -162,14 +162,14 @@ pub fn dry_run(
 pub fn plan(
     sources: &[PathBuf],
     read: &ReadOptions,
-    root: &Path,
+    to: impl Into<Destination>,
     options: &ConvertOptions,
 ) -> Result<(PlanHeader, Planned), ConvertError> {
     Encoder::with_resolutions(options.output.clone(), options.downsampling.resolutions())?;
     let mut noted = Findings::default();
     let given = Metadata::read(&options.metadata, &mut noted)?;
-    let Opened { dest, plan: known, manifest } = Dest::open(root, options)?;
-    let metadata = KnownMetadata { kept: Dest::metadata(root)?, given };
+    let Opened { dest, plan: known, manifest } = Dest::open(&to.into(), options)?;
+    let metadata = KnownMetadata { kept: dest.metadata()?, given };
     let kept = metadata.kept.clone();
     let ledger = manifest.map(|manifest| manifest.ledger).unwrap_or_default();
     let mut planned = plan_units(sources, read, options, known.as_ref(), ledger, metadata, &NEVER)?;
@@ -194,23 +194,23 @@ pub fn plan(
 /// Converts just `units`, with the options that DEST has. Publishes nothing.
 pub fn convert_units(
     sources: &[PathBuf],
-    root: &Path,
+    to: impl Into<Destination>,
     units: &[Unit],
     run: &RunOptions,
     progress: &Progress,
     stop: &AtomicBool,
 ) -> Result<Report, ConvertError> {
     slices_in_flight(run, 0)?;
-    let Opened { dest, plan, manifest } = Dest::join(root)?;
-    let plan = plan.ok_or_else(|| crate::dest::DestError::NoPlan { path: root.to_owned() })?;
+    let Opened { dest, plan, manifest } = Dest::join(&to.into())?;
+    let plan = plan.ok_or_else(|| DestError::NoPlan { path: dest.root().to_owned() })?;
     let mut options = plan.options.clone();
     let encoder = Encoder::with_resolutions(options.output.clone(), options.downsampling.resolutions())?;
     let ledger = manifest.map(|manifest| manifest.ledger).unwrap_or_default();
     // The plan has chosen the tiers: by now others might fit.
     options.downsampling.planned = units.iter().map(|unit| (unit.unit.clone(), unit.resolution)).collect();
-    let metadata = KnownMetadata { kept: Dest::metadata(root)?, given: Vec::new() };
+    let metadata = KnownMetadata { kept: dest.metadata()?, given: Vec::new() };
     let planned = plan_units(sources, &run.read(), &options, Some(&plan), ledger, metadata, stop)?;
-    let slices_in_flight = slices_in_flight(run, planned.held_bytes())?;
+    let slices_in_flight = slices_in_flight(run, planned.held_bytes() + dest.held_bytes())?;
     if run.strict {
         refuse_broken(&planned.blocks, &planned.findings)?;
     }
@@ -239,18 +239,22 @@ pub fn convert_units(
 }
 
 /// Publishes what the units of a plan left in DEST; refused as long as one is missing.
-pub fn commit(root: &Path, plan: PlanFile) -> Result<Report, ConvertError> {
+pub fn commit(to: impl Into<Destination>, plan: PlanFile) -> Result<Report, ConvertError> {
     let header = plan.header.ok_or(PlanError::NoHeader)?;
     if header.units != plan.units.len() {
         return Err(PlanError::Cut { found: plan.units.len(), promised: header.units }.into());
     }
-    let Opened { dest, plan: dest_plan, .. } = Dest::reopen(root)?;
-    let dest_plan = dest_plan.ok_or_else(|| crate::dest::DestError::NoPlan { path: root.to_owned() })?;
+    let Opened { dest, plan: dest_plan, .. } = Dest::reopen(&to.into())?;
+    let dest_plan = dest_plan.ok_or_else(|| DestError::NoPlan { path: dest.root().to_owned() })?;
     let resolutions = dest_plan.options.downsampling.resolutions();
     let encoder = Encoder::with_resolutions(dest_plan.options.output.clone(), resolutions)?;
     let records = units_by_name(&dest)?;
-    let missing: Vec<&Unit> =
-        plan.units.iter().filter(|unit| !dest.has(unit, records.get(&unit.unit))).collect();
+    let mut missing: Vec<&Unit> = Vec::new();
+    for unit in &plan.units {
+        if !dest.has(unit, records.get(&unit.unit))? {
+            missing.push(unit);
+        }
+    }
     if let Some(first) = missing.first() {
         let (missing, all) = (missing.len(), plan.units.len());
         return Err(PlanError::Missing { missing, all, first: first.unit.clone() }.into());

@@ -331,10 +331,12 @@ mod tests {
     use super::*;
     use crate::build::BlockBuilder;
     use crate::convert::{RunOptions, convert};
+    use crate::discover::Choice;
     use crate::distribute::dry_run;
     use crate::downsample::Tier;
     use crate::pipeline::Progress;
     use crate::resolution::Resolution;
+    use crate::store::Stores;
     use crate::time::PartitionBy;
 
     const SERIES: u64 = 100;
@@ -364,7 +366,15 @@ mod tests {
 
     fn run_options() -> RunOptions {
         let (memory_limit, temp_dir) = (512 << 20, std::env::temp_dir());
-        RunOptions { threads: 1, memory_limit, temp_dir, strict: false, include_head: false }
+        RunOptions {
+            threads: 1,
+            memory_limit,
+            temp_dir,
+            strict: false,
+            include_head: false,
+            stores: Stores::default(),
+            choice: Choice::default(),
+        }
     }
 
     fn estimated(source: &Path, dest: &Path, options: &ConvertOptions) -> Estimate {

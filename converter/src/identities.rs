@@ -25,12 +25,12 @@ pub struct SeriesIdentity {
     pub series_id: i64,
     /// A second hash: series with one id and different second hashes are different series.
     pub check: u64,
-    /// Rows that the unit has of it.
+    /// Samples that the unit has of it: its rows, and what other replicas stand for.
     pub samples: u64,
 }
 
 impl SeriesIdentity {
-    /// The identity of a series with `samples` rows.
+    /// The identity of a series with so many samples.
     pub fn new(labels: &Labels, samples: u64) -> Self {
         Self { series_id: series_id(labels), check: stable_hash(labels, CHECK_SEED), samples }
     }
@@ -41,7 +41,7 @@ pub fn series_id(labels: &Labels) -> i64 {
     stable_hash(labels, 0).cast_signed()
 }
 
-fn stable_hash(labels: &Labels, seed: u64) -> u64 {
+pub(crate) fn stable_hash(labels: &Labels, seed: u64) -> u64 {
     let mut hash = Xxh64::new(seed);
     for (name, value) in labels.iter() {
         hash.update(name);
@@ -74,30 +74,66 @@ fn decode(bytes: &[u8]) -> impl Iterator<Item = SeriesIdentity> + '_ {
     })
 }
 
-/// Those of a file whose ids lie in `[first, last]`, found by bisection.
-pub fn read_range(file: &mut File, first: i64, last: i64) -> io::Result<Vec<SeriesIdentity>> {
-    let count = file.metadata()?.len() / IDENTITY_BYTES;
-    let from = position(file, count, |id| id < first)?;
-    let to = position(file, count, |id| id <= last)?;
-    file.seek(SeekFrom::Start(from * IDENTITY_BYTES))?;
-    let mut bytes = Vec::new();
-    file.take((to - from) * IDENTITY_BYTES).read_to_end(&mut bytes)?;
-    Ok(decode(&bytes).collect())
+/// A file whose ranges can be read.
+pub trait ReadAt {
+    /// Its size.
+    fn size_bytes(&mut self) -> io::Result<u64>;
+
+    /// The `length` bytes from `offset` on, as far as there are any.
+    fn read_at(&mut self, offset: u64, length: u64) -> io::Result<Vec<u8>>;
 }
 
-/// How many ids at the front satisfy `before`.
-fn position(file: &mut File, count: u64, before: impl Fn(i64) -> bool) -> io::Result<u64> {
+impl ReadAt for File {
+    fn size_bytes(&mut self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn read_at(&mut self, offset: u64, length: u64) -> io::Result<Vec<u8>> {
+        self.seek(SeekFrom::Start(offset))?;
+        let mut bytes = Vec::new();
+        self.take(length).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// Those of a file whose ids lie in `[first, last]`. In a large file they are found by a few reads of a page.
+pub fn read_range(file: &mut dyn ReadAt, first: i64, last: i64) -> io::Result<Vec<SeriesIdentity>> {
+    let count = file.size_bytes()? / IDENTITY_BYTES;
+    let from = position(file, count, first)?;
+    let to = last.checked_add(1).map_or(Ok(count), |end| position(file, count, end))?;
+    let bytes = file.read_at(from * IDENTITY_BYTES, to.saturating_sub(from) * IDENTITY_BYTES)?;
+    let read = decode(&bytes).filter(|series| (first..=last).contains(&series.series_id));
+    Ok(read.collect())
+}
+
+/// Identities that are read at once to find a place.
+const PAGE: u64 = 512;
+
+/// How many ids at the front are smaller than `bound`. Ids are spread evenly, so a look where `bound` should be
+/// mostly finds it; the rest is bisection.
+fn position(file: &mut dyn ReadAt, count: u64, bound: i64) -> io::Result<u64> {
+    if bound == i64::MIN {
+        return Ok(0);
+    }
+    let share = (i128::from(bound) - i128::from(i64::MIN)).cast_unsigned();
+    let guess = u64::try_from((u128::from(count) * share) >> 64).unwrap_or(count);
     let (mut from, mut to) = (0, count);
+    let mut look_at = guess;
     while from < to {
-        let middle = from + (to - from) / 2;
-        let mut id = [0; 8];
-        file.seek(SeekFrom::Start(middle * IDENTITY_BYTES))?;
-        file.read_exact(&mut id)?;
-        if before(i64::from_le_bytes(id)) {
-            from = middle + 1;
+        let start = look_at.saturating_sub(PAGE / 2).clamp(from, to.saturating_sub(PAGE).max(from));
+        let bytes = file.read_at(start * IDENTITY_BYTES, PAGE.min(to - start) * IDENTITY_BYTES)?;
+        let page: Vec<i64> = decode(&bytes).map(|series| series.series_id).collect();
+        let before = page.partition_point(|id| *id < bound);
+        if page.is_empty() {
+            return Ok(start); // It has become shorter.
+        } else if before == 0 && start > from {
+            to = start;
+        } else if before == page.len() {
+            from = start + before as u64;
         } else {
-            to = middle;
+            return Ok(start + before as u64);
         }
+        look_at = from + (to - from) / 2;
     }
     Ok(from)
 }

@@ -6,6 +6,7 @@
 //!
 //! members ─► parts ─┬─ direct ─┬─► floats ───────────────────► Consumer: rows, text, classic series
 //!                   ├─ choice ─┴─► histograms, in portions ──►
+//!                   │    └ replicas, where there are several
 //!                   └─ aggregates of downsampled blocks ─────► windows, where nothing finer is
 //! ```
 //! One sample per timestamp is kept, whether float or histogram: a value beats a stale marker, then the newest block
@@ -19,6 +20,7 @@ mod direct;
 mod histograms;
 mod keep;
 mod parts;
+mod replicas;
 
 use tsdb_reader::chunks::Encoding;
 use tsdb_reader::samples::{FloatColumns, FloatDecoder};
@@ -36,8 +38,10 @@ use choice::Candidate;
 use histograms::ChosenHistograms;
 use keep::{Terms, truncate};
 use parts::{Part, Reads};
+use replicas::{ReplicaChoice, are_replicas};
 
 pub use consumer::{Became, Consumer, Windows};
+pub use replicas::{Switch, add_switches, context_start};
 
 /// What of a series is wanted.
 #[derive(Debug, Clone, Copy)]
@@ -57,7 +61,7 @@ pub struct Wanted {
 }
 
 /// What is taken of a series.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Take {
     /// Nothing: its samples are counted as dropped by a rule.
     Nothing,
@@ -71,6 +75,8 @@ pub enum Take {
         resolution: Resolution,
         /// With those within the lookback, as above.
         context: bool,
+        /// A float of before the unit that an earlier run has seen; its block may be gone.
+        kept: Option<(i64, f64)>,
     },
 }
 
@@ -98,6 +104,8 @@ pub struct Merger<'a> {
     take: Take,
     aggregates: Aggregates,
     aggregate_reader: AggregateReader,
+    /// What was chosen between the replicas of the series at hand.
+    replicas: ReplicaChoice,
 }
 
 /// The rows of a series.
@@ -113,6 +121,8 @@ pub struct Appended {
     pub aggregates: SeriesExtent,
     /// Histograms that such a block has of them.
     pub aggregate_histograms: u64,
+    /// Samples of replicas that are no rows, because another replica stands for them.
+    pub replica_removed: u64,
 }
 
 impl Appended {
@@ -145,6 +155,7 @@ impl<'a> Merger<'a> {
             take: Take::Samples,
             aggregates: Aggregates::default(),
             aggregate_reader: AggregateReader::default(),
+            replicas: ReplicaChoice::default(),
         }
     }
 
@@ -180,11 +191,16 @@ impl<'a> Merger<'a> {
         let start = consumer.floats().len();
         let appended = self.append(series, consumer.floats());
         if appended.samples() == 0 {
+            let before = self.aggregates.before(self.wanted.bounds.min_ms, (consumer.floats(), start));
+            consumer.without_rows(series, before);
             truncate(consumer.floats(), start);
             return Ok(());
         }
-        if appended.aggregates.samples > 0 {
+        if appended.aggregates.samples > 0 || !self.aggregates.known.is_empty() {
             consumer.aggregates(&mut self.aggregates);
+        }
+        if !self.replicas.switches.is_empty() {
+            consumer.switches(&mut self.replicas.switches);
         }
         consumer.begin(series, appended)?;
         let mut more = appended.histograms.samples > 0;
@@ -202,6 +218,7 @@ impl<'a> Merger<'a> {
     /// Appends the float samples of a series to `columns`, and chooses its histograms.
     fn append(&mut self, series: &MergedSeries, columns: &mut FloatColumns) -> Appended {
         self.histograms.clear();
+        self.replicas.clear();
         let start = columns.len();
         let reads = self.read(series);
         let parts = self.parts(&series.members, &reads);
@@ -212,7 +229,8 @@ impl<'a> Merger<'a> {
         in_time.sort_by_key(|part| part.meta.min_time_ms);
         let classic = parts.iter().filter(|part| part.is_classic).count();
         let is_mixed = classic > 0 && classic < parts.len();
-        let terms = if is_mixed || parts.iter().any(Part::holds_histograms) {
+        let must_choose = is_mixed || are_replicas(&parts) || parts.iter().any(Part::holds_histograms);
+        let terms = if must_choose {
             self.append_merged(&parts, columns)
         } else if self.append_inside(&in_time, columns) {
             Terms::default()
@@ -224,7 +242,8 @@ impl<'a> Merger<'a> {
             })
         };
         self.enter(terms);
-        let aggregate_histograms = self.append_aggregates(&aggregates, &series.members, (columns, start));
+        let aggregate_histograms =
+            self.append_aggregates(&aggregates, &series.members, &parts, (columns, start));
         self.reads = reads;
         let times_ms = columns.times_ms.get(start..).unwrap_or_default();
         let context = match self.take.has_context() {
@@ -237,7 +256,9 @@ impl<'a> Merger<'a> {
             classic: terms.classic,
             aggregates: self.aggregates.extent,
             aggregate_histograms,
+            replica_removed: self.replicas.removed,
         };
+        self.tally.replica_removed += self.replicas.removed;
         if classic > 0 && !is_mixed {
             appended.classic = appended.rows();
         }

@@ -10,6 +10,9 @@
 //! and so do thousands of small ones. At most `slices_in_flight` slices are held at once; that alone is what
 //! threads and the memory limit decide. The bytes written depend on neither. A slice that encodes to more than its
 //! share is appended while it is encoded (`handover`).
+//!
+//! Of a unit that reads blocks from far away more slices are cut than are encoded: their chunks are on their way
+//! meanwhile. These wait in line, within limits of their own, and take their places when they are encoded.
 
 mod handover;
 
@@ -24,17 +27,24 @@ use crate::convert::ConvertError;
 use crate::downsample::Policy;
 use crate::finding::Findings;
 use crate::identities::SeriesIdentity;
-use crate::merge::Wanted;
+use crate::merge::{Wanted, context_start};
 use crate::metadata::Metadata;
 use crate::order::Order;
 use crate::plan::{Shard, Unit};
-use crate::resolution::Resolution;
+use crate::predecessors::{Predecessor, Predecessors};
 use crate::rows::SampleRows;
 use crate::series::{MergedSeries, Reach, SeriesError, SeriesMerge, Walk};
 use crate::sink::{Encoder, PartFile, TableWriters};
 use crate::tally::Tally;
-use crate::unit::{Slice, SliceOutcome, encode_slice, next_slice};
+use crate::unit::{Slice, SliceOutcome, announce_chunks, encode_slice, next_slice};
 use handover::Held;
+
+/// Bytes of chunks that are announced and wait to be merged, about, of all units together.
+const AHEAD_BYTES: u64 = 32 << 20;
+/// Their series, whose labels are held: as many as one more slice may have.
+const AHEAD_SERIES: usize = 1 << 16;
+/// Their slices: so many take a store that answers in 100 ms longer than that to merge.
+const AHEAD_SLICES: usize = 16;
 
 /// What a person waiting wants to know; updated while units run.
 #[derive(Debug, Default)]
@@ -65,12 +75,16 @@ pub struct Work<'a> {
     pub walk: Walk<'a>,
     /// Whether series may become equal.
     pub allow_merge: bool,
+    /// Whether labels of replicas are named.
+    pub has_replicas: bool,
     /// Whether native histograms become classic series.
     pub classic: bool,
     /// What becomes of a series.
     pub policy: &'a Policy,
     /// Folder of a unit's partition.
     pub folder: &'a (dyn Fn(&Unit) -> String + Sync),
+    /// What earlier runs have kept of before a unit.
+    pub kept: &'a (dyn Fn(&Unit) -> Result<Predecessors, ConvertError> + Sync),
     /// Ends a unit: publishes its files.
     pub commit: &'a (dyn Fn(&Unit, UnitOutput) -> Result<(), ConvertError> + Sync),
     /// Workers.
@@ -95,6 +109,8 @@ pub struct UnitOutput {
     pub findings: Findings,
     /// Its series.
     pub identities: Vec<SeriesIdentity>,
+    /// What came before it.
+    pub predecessors: Vec<Predecessor>,
 }
 
 /// Which chunks a unit reads.
@@ -110,7 +126,12 @@ struct Active<'a> {
     cutting: bool,
     /// Classic series of its histograms.
     own: Vec<Arc<OpenBlock>>,
+    kept: Arc<Predecessors>,
     slices: usize,
+    /// It reads blocks from far away.
+    is_far: bool,
+    /// Slices that are cut and not encoded yet, in order.
+    ahead: VecDeque<CutSlice>,
     /// Taken by the worker that appends.
     writer: Option<Box<Writer>>,
     appended: usize,
@@ -119,9 +140,51 @@ struct Active<'a> {
     again: bool,
 }
 
+impl<'a> Active<'a> {
+    fn place(&self, index: usize) -> Place<'a> {
+        let Self { id, unit, wanted, is_far, .. } = *self;
+        Place { id, index, unit, wanted, own: self.own.clone(), kept: Arc::clone(&self.kept), is_far }
+    }
+}
+
 struct Writer {
     tables: TableWriters,
     output: UnitOutput,
+}
+
+/// A slice whose chunks are on their way.
+struct CutSlice {
+    slice: Slice,
+    /// What the walk could not read until its end.
+    findings: Findings,
+    /// Bytes of its far chunks, about.
+    bytes: u64,
+}
+
+/// What is cut ahead of all units.
+#[derive(Default)]
+struct Ahead {
+    slices: usize,
+    series: usize,
+    bytes: u64,
+}
+
+impl Ahead {
+    fn is_full(&self) -> bool {
+        self.slices >= AHEAD_SLICES || self.series >= AHEAD_SERIES || self.bytes >= AHEAD_BYTES
+    }
+
+    fn add(&mut self, cut: &CutSlice) {
+        self.slices += 1;
+        self.series += cut.slice.series.len();
+        self.bytes += cut.bytes;
+    }
+
+    fn remove(&mut self, cut: &CutSlice) {
+        self.slices -= 1;
+        self.series -= cut.slice.series.len();
+        self.bytes -= cut.bytes;
+    }
 }
 
 /// A slice that waits to be appended.
@@ -135,6 +198,7 @@ struct State<'a> {
     active: Vec<Active<'a>>,
     next_id: u64,
     slices_in_flight: usize,
+    ahead: Ahead,
     /// Blocks whose series turned out not to be in order.
     must_sort: BTreeSet<usize>,
     error: Option<ConvertError>,
@@ -153,9 +217,21 @@ struct Append<'a> {
     is_last: bool,
 }
 
+/// A slice of a unit.
+struct Place<'a> {
+    id: u64,
+    index: usize,
+    unit: &'a Unit,
+    wanted: Wanted,
+    own: Vec<Arc<OpenBlock>>,
+    kept: Arc<Predecessors>,
+    is_far: bool,
+}
+
 enum Step<'a> {
     Append(Box<Append<'a>>),
-    Cut(u64, usize, &'a Unit, Wanted, Box<SeriesMerge<'a, Keep<'a>>>, Vec<Arc<OpenBlock>>),
+    Cut(Place<'a>, Box<SeriesMerge<'a, Keep<'a>>>),
+    Encode(Place<'a>, CutSlice),
     Begin(u64, &'a Unit, Wanted, BTreeSet<usize>),
     Wait,
     Exit,
@@ -168,6 +244,7 @@ pub fn run<'a>(work: &'a Work<'a>, units: impl Iterator<Item = &'a Unit>) -> Res
         active: Vec::new(),
         next_id: 0,
         slices_in_flight: 0,
+        ahead: Ahead::default(),
         must_sort: BTreeSet::new(),
         error: None,
         panicked: false,
@@ -212,9 +289,8 @@ impl<'a> Pool<'a> {
             drop(state);
             let failed = match step {
                 Step::Append(append) => self.append(*append),
-                Step::Cut(id, index, unit, wanted, merge, own) => {
-                    self.cut((id, index), unit.resolution, wanted, merge, &own, &mut rows)
-                }
+                Step::Cut(place, merge) => self.cut(place, merge, &mut rows),
+                Step::Encode(place, cut) => self.encode(&place, cut, &mut rows),
                 Step::Begin(id, unit, wanted, must_sort) => self.begin(id, unit, wanted, &must_sort),
                 Step::Exit => {
                     self.changed.notify_all();
@@ -244,16 +320,8 @@ impl<'a> Pool<'a> {
         if let Some(append) = next_append(state) {
             return Step::Append(Box::new(append));
         }
-        if state.slices_in_flight < self.work.slices_in_flight {
-            for active in &mut state.active {
-                if let Some(merge) = active.merge.take() {
-                    active.cutting = true;
-                    active.slices += 1;
-                    state.slices_in_flight += 1;
-                    let own = active.own.clone();
-                    return Step::Cut(active.id, active.slices - 1, active.unit, active.wanted, merge, own);
-                }
-            }
+        if let Some(step) = self.next_slice_step(state) {
+            return step;
         }
         // Units that wait for their last slices are cheap; more of them than threads are not needed.
         if state.active.len() < self.work.threads * 2
@@ -273,7 +341,13 @@ impl<'a> Pool<'a> {
                 merge: None,
                 cutting: true,
                 own: Vec::new(),
+                kept: Arc::default(),
                 slices: 0,
+                is_far: unit
+                    .members
+                    .iter()
+                    .any(|&at| self.work.blocks.get(at).is_some_and(OpenBlock::is_far)),
+                ahead: VecDeque::new(),
                 writer: None,
                 appended: 0,
                 done: BTreeMap::new(),
@@ -282,6 +356,31 @@ impl<'a> Pool<'a> {
             return Step::Begin(id, unit, wanted, state.must_sort.clone());
         }
         Step::Wait
+    }
+
+    /// Cuts or encodes a slice of the oldest unit where that can be done. A far slice is cut ahead before one that was
+    /// is encoded, as long as there is room.
+    fn next_slice_step(&self, state: &mut State<'a>) -> Option<Step<'a>> {
+        let State { active, ahead, slices_in_flight, .. } = state;
+        let has_place = *slices_in_flight < self.work.slices_in_flight;
+        for active in active {
+            let may_cut = match active.is_far {
+                true => active.ahead.is_empty() || !ahead.is_full(),
+                false => has_place,
+            };
+            if let Some(merge) = active.merge.take_if(|_| may_cut) {
+                active.cutting = true;
+                active.slices += 1;
+                *slices_in_flight += usize::from(!active.is_far);
+                return Some(Step::Cut(active.place(active.slices - 1), merge));
+            }
+            if has_place && let Some(cut) = active.ahead.pop_front() {
+                ahead.remove(&cut);
+                *slices_in_flight += 1;
+                return Some(Step::Encode(active.place(cut.slice.index), cut));
+            }
+        }
+        None
     }
 
     fn begin(
@@ -295,9 +394,9 @@ impl<'a> Pool<'a> {
         let bounds = unit.partition.bounds().intersection(work.wanted.asked);
         let keep = move |block: &OpenBlock, chunk: &tsdb_reader::index::ChunkMeta| {
             let Some(bounds) = bounds else { return false };
-            let lookback_ms = bounds.min_ms.saturating_sub(wanted.lookback_ms);
+            let context_ms = context_start(bounds.min_ms, wanted.lookback_ms, work.has_replicas);
             let is_context =
-                || wanted.lookback_ms > 0 && (lookback_ms..bounds.min_ms).contains(&chunk.max_time_ms);
+                || wanted.lookback_ms > 0 && (context_ms..bounds.min_ms).contains(&chunk.max_time_ms);
             block.is_of_unit(chunk, bounds, work.wanted.asked) || is_context()
         };
         let shard = work.shards.get(unit.shard).unwrap_or(&Shard::ALL).clone();
@@ -333,53 +432,75 @@ impl<'a> Pool<'a> {
         };
         let folder = (work.folder)(unit);
         let tables = TableWriters::new(work.encoder, work.root, &folder, &unit.file_prefix());
-        let output =
-            UnitOutput { parts: Vec::new(), tally: Tally::default(), findings, identities: Vec::new() };
+        let output = UnitOutput {
+            parts: Vec::new(),
+            tally: Tally::default(),
+            findings,
+            identities: Vec::new(),
+            predecessors: Vec::new(),
+        };
+        let kept = (work.kept)(unit)?;
         let mut state = self.lock();
         if let Some(active) = state.active.iter_mut().find(|active| active.id == id) {
             active.merge = Some(merge);
             active.cutting = false;
             active.own = reach.own;
+            active.kept = Arc::new(kept);
             active.writer = Some(Box::new(Writer { tables, output }));
         }
         Ok(())
     }
 
+    /// Cuts a slice; a near one is encoded at once.
     fn cut(
         &self,
-        (id, index): (u64, usize),
-        resolution: Resolution,
-        wanted: Wanted,
+        place: Place<'a>,
         mut merge: Box<SeriesMerge<'a, Keep<'a>>>,
-        own: &[Arc<OpenBlock>],
         rows: &mut SampleRows,
     ) -> Result<(), ConvertError> {
-        let blocks = SliceBlocks::new(self.work.blocks, own);
+        let Place { id, index, .. } = place;
+        let blocks = SliceBlocks::new(self.work.blocks, &place.own);
         let treatment = |series: &MergedSeries| {
-            self.work.policy.treatment(&series.labels, resolution, self.work.metadata)
+            self.work.policy.treatment(&series.labels, place.unit.resolution, self.work.metadata)
         };
         let cut = match next_slice(index, &mut merge, blocks, self.work.rows_per_slice, treatment) {
             Ok(cut) => cut,
             Err(error) => {
-                self.lock().slices_in_flight -= 1;
+                self.lock().slices_in_flight -= usize::from(!place.is_far);
                 return self.series_failed(id, error);
             }
         };
         let findings = merge.take_findings();
-        let ended = cut.is_none();
+        let merge = cut.is_some().then_some(merge);
+        // The last slice is empty: it carries what the walk could not read.
+        let slice = cut.unwrap_or(Slice { index, series: Vec::new() });
+        let bytes = if place.is_far { announce_chunks(&slice, blocks) } else { 0 };
+        let mut cut = Some(CutSlice { slice, findings, bytes });
         {
             let mut state = self.lock();
-            if let Some(active) = state.active.iter_mut().find(|active| active.id == id) {
+            let State { active, ahead, .. } = &mut *state;
+            if let Some(active) = active.iter_mut().find(|active| active.id == id) {
                 active.cutting = false;
-                active.merge = (!ended).then_some(merge);
+                active.merge = merge;
+                if let Some(cut) = cut.take_if(|_| active.is_far) {
+                    ahead.add(&cut);
+                    active.ahead.push_back(cut);
+                }
             }
             self.changed.notify_all();
         }
-        // The last slice is empty: it carries what the walk could not read.
-        let slice = cut.unwrap_or(Slice { index, series: Vec::new() });
+        cut.map_or(Ok(()), |cut| self.encode(&place, cut, rows))
+    }
+
+    /// Encodes a slice that has its place.
+    fn encode(&self, place: &Place<'a>, cut: CutSlice, rows: &mut SampleRows) -> Result<(), ConvertError> {
+        let Place { id, index, .. } = *place;
+        let CutSlice { slice, findings, .. } = cut;
+        let blocks = SliceBlocks::new(self.work.blocks, &place.own);
         let mut held = Held::default();
         let hand_over = |encoded| self.hand_over((id, index), encoded, &mut held);
-        let mut outcome = encode_slice(&slice, blocks, wanted, self.work.encoder, rows, hand_over)?;
+        let mut outcome =
+            encode_slice(&slice, blocks, (place.wanted, &place.kept), self.work.encoder, rows, hand_over)?;
         outcome.findings.append(findings);
         for (rule, counts) in std::mem::take(&mut outcome.rules) {
             outcome.tally.rules.insert(self.work.policy.selector(rule).to_owned(), counts);
@@ -398,8 +519,10 @@ impl<'a> Pool<'a> {
         let SeriesError::NotInOrder { at, .. } = error else { return Err(error.into()) };
         let mut state = self.lock();
         state.must_sort.insert(at);
-        if let Some(active) = state.active.iter_mut().find(|active| active.id == id) {
+        let State { active, ahead, .. } = &mut *state;
+        if let Some(active) = active.iter_mut().find(|active| active.id == id) {
             active.again = true;
+            active.ahead.drain(..).for_each(|cut| ahead.remove(&cut));
             let unwanted = std::mem::take(&mut active.done);
             // Before the first slice there is no writer; later another worker may append with it.
             let writer_is_back = active.slices == 0 || active.writer.is_some();
@@ -418,6 +541,7 @@ impl<'a> Pool<'a> {
             writer.output.tally.add(&outcome.tally);
             writer.output.findings.append(outcome.findings);
             writer.output.identities.extend(outcome.identities);
+            writer.output.predecessors.extend(outcome.predecessors);
         }
         if !is_last {
             self.give_back(id, writer);

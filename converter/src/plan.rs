@@ -12,12 +12,13 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use tsdb_reader::Ulid;
+use tsdb_reader::{BlockMeta, Ulid};
 use xxhash_rust::xxh64::Xxh64;
 
 use crate::blocks::OpenBlock;
 use crate::classic;
 use crate::coverage::enter_finer;
+use crate::merge::context_start;
 use crate::metadata::Metadata;
 use crate::options::{ConvertOptions, Histograms};
 use crate::resolution::Resolution;
@@ -104,17 +105,18 @@ pub struct SourceRange {
 /// Beside them, sets of sources and how many samples they were first seen with: another number is another content.
 pub type Ledger = BTreeMap<String, SourceRange>;
 
-/// Enters the sources of `blocks` into `ledger`; the smaller range stays.
-pub fn enter_sources(ledger: &mut Ledger, blocks: &[OpenBlock]) {
+/// Enters the sources of `blocks`, and of those that are `outside` the time asked for, into `ledger`; the smaller range
+/// stays.
+pub fn enter_sources(ledger: &mut Ledger, blocks: &[OpenBlock], outside: &[BlockMeta]) {
     // The next head is another one: what is known of this one is of no use.
-    for block in blocks.iter().filter(|block| !block.is_head) {
-        let meta = block.block.meta();
+    let blocks = blocks.iter().filter(|block| !block.is_head).map(|block| block.block.meta());
+    for meta in blocks.chain(outside) {
         let range =
             SourceRange { min_time_ms: meta.min_time_ms, max_time_ms: meta.max_time_ms, samples: None };
         let samples = Some(meta.stats.num_samples);
-        ledger.entry(source_set(block)).or_insert(SourceRange { samples, ..range });
+        ledger.entry(source_set(meta)).or_insert(SourceRange { samples, ..range });
         let length = |range: &SourceRange| i128::from(range.max_time_ms) - i128::from(range.min_time_ms);
-        for source in sources(block) {
+        for source in sources(meta) {
             let known = ledger.entry(source).or_insert(range);
             if length(&range) < length(known) {
                 *known = range;
@@ -124,19 +126,18 @@ pub fn enter_sources(ledger: &mut Ledger, blocks: &[OpenBlock]) {
 }
 
 /// A block without sources stands for itself.
-fn sources(block: &OpenBlock) -> Vec<String> {
-    match block.block.meta().compaction.sources.as_slice() {
-        [] => vec![block.ulid().to_string()],
+fn sources(meta: &BlockMeta) -> Vec<String> {
+    match meta.compaction.sources.as_slice() {
+        [] => vec![meta.ulid.to_string()],
         sources => sources.iter().map(Ulid::to_string).collect(),
     }
 }
 
 /// Names the sources of a block as a set. Blocks with other external labels or of another resolution, such as the
 /// parts that a compactor splits a block into, have other sets.
-fn source_set(block: &OpenBlock) -> String {
-    let meta = block.block.meta();
+fn source_set(meta: &BlockMeta) -> String {
     let labels: BTreeMap<_, _> = meta.external_labels().collect();
-    let sources: BTreeSet<_> = sources(block).into_iter().collect();
+    let sources: BTreeSet<_> = sources(meta).into_iter().collect();
     let mut hash = Xxh64::new(0);
     hash.update(format!("{labels:?} {} {sources:?}", meta.resolution_ms()).as_bytes());
     format!("set-{:016x}", hash.digest())
@@ -236,8 +237,10 @@ pub fn units(
         }
     }
     enter_finer(blocks);
-    let now_ms = options.downsampling.now_ms.unwrap_or_else(|| newest_end(blocks));
+    let now_ms = options.downsampling.now_ms.unwrap_or_else(|| newest_end(blocks, &[]));
     let lookback_ms = options.downsampling.lookback_ms;
+    let has_replicas = !options.labels.replica.is_empty();
+    let context_ms = |start_ms: i64| context_start(start_ms, lookback_ms, has_replicas);
     let shards = Shard::between(bounds);
     let mut units = Vec::new();
     let mut described: BTreeMap<(usize, Vec<usize>), Option<u64>> = BTreeMap::new();
@@ -254,7 +257,7 @@ pub fn units(
             let (reads, members) = match looks_back {
                 true => looking_back
                     .entry(partition)
-                    .or_insert_with(|| look_back(blocks, partition, members, asked, lookback_ms))
+                    .or_insert_with(|| look_back(blocks, partition, members, asked, context_ms))
                     .clone(),
                 false => (partition.bounds(), members.clone()),
             };
@@ -292,11 +295,11 @@ fn look_back(
     partition: &Partition,
     members: &[usize],
     asked: TimeBounds,
-    lookback_ms: i64,
+    context_ms: impl Fn(i64) -> i64,
 ) -> (TimeBounds, Vec<usize>) {
     let TimeBounds { min_ms, max_ms } = partition.bounds();
     let start_ms = min_ms.max(asked.min_ms);
-    let context_ms = start_ms.saturating_sub(lookback_ms);
+    let context_ms = context_ms(start_ms);
     let is_before = |block: &OpenBlock| {
         let meta = block.block.meta();
         meta.min_time_ms < start_ms && context_ms < meta.max_time_ms
@@ -305,9 +308,10 @@ fn look_back(
     (TimeBounds { min_ms: min_ms.min(context_ms), max_ms }, (0..blocks.len()).filter(is_read).collect())
 }
 
-/// The end of the newest block.
-fn newest_end(blocks: &[OpenBlock]) -> i64 {
-    let ends = blocks.iter().map(|block| block.block.meta().max_time_ms);
+/// The end of the newest block, be it outside the time asked for.
+pub fn newest_end(blocks: &[OpenBlock], outside: &[BlockMeta]) -> i64 {
+    let metas = blocks.iter().map(|block| block.block.meta()).chain(outside);
+    let ends = metas.map(|meta| meta.max_time_ms);
     ends.filter(|&end_ms| end_ms <= TimeBounds::ROWS.max_ms).max().unwrap_or(i64::MIN)
 }
 
@@ -344,14 +348,14 @@ fn fingerprint<'a>(
     let blocks: Vec<&OpenBlock> = blocks.collect();
     let mut sets: BTreeMap<String, usize> = BTreeMap::new();
     for block in &blocks {
-        *sets.entry(source_set(block)).or_default() += 1;
+        *sets.entry(source_set(block.block.meta())).or_default() += 1;
     }
     for block in blocks {
         // Blocks with the same sources are parts of one (split by series) or copies: the sources do not tell them apart.
-        if sets.get(&source_set(block)).is_some_and(|&count| count > 1) {
+        if sets.get(&source_set(block.block.meta())).is_some_and(|&count| count > 1) {
             parts.insert(format!("one of several {}", block.ulid()));
         }
-        for source in sources(block) {
+        for source in sources(block.block.meta()) {
             let range = ledger.get(&source);
             let inside = range
                 .is_none_or(|range| reads.overlaps(range.min_time_ms, range.max_time_ms.saturating_sub(1)));
@@ -364,7 +368,7 @@ fn fingerprint<'a>(
             }
         }
         let samples = block.block.meta().stats.num_samples;
-        let known = ledger.get(&source_set(block)).and_then(|set| set.samples);
+        let known = ledger.get(&source_set(block.block.meta())).and_then(|set| set.samples);
         if known.is_some_and(|known| known != samples) {
             parts.insert(format!("samples {} {samples}", block.ulid()));
         }

@@ -7,6 +7,7 @@ use crate::dest::{BlockRecord, UnitRecord};
 use crate::finding::{Finding, Findings, Severity};
 use crate::head::account::HeadAccount;
 use crate::schema::Table;
+use crate::store::StoreReport;
 use crate::tally::Tally;
 
 /// How many units ended how.
@@ -59,6 +60,9 @@ pub struct Report {
     /// What was unpacked of archives.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unpacked: Vec<Unpacked>,
+    /// What was asked of stores.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stores: Vec<StoreReport>,
     /// What was found.
     pub findings: Findings,
     /// What was read of heads, and became blocks.
@@ -80,6 +84,14 @@ impl Report {
         for unit in units {
             samples.add(&unit.tally);
             findings.append(unit.findings.clone());
+            if unit.tally.steps_lost > 0 {
+                let message = format!(
+                    "of {} series of histograms the one before the partition, which the first step begins at, is gone; \
+                     the step is missing from the increase until its block is back",
+                    unit.tally.steps_lost
+                );
+                findings.push(Finding::new(Severity::Note, "steps-lost", &unit.unit, message));
+            }
             for file in &unit.files {
                 let at = tables.iter().position(|at| at.table == file.table).unwrap_or_else(|| {
                     tables.push(TableCounts { table: file.table.clone(), ..TableCounts::default() });
@@ -124,6 +136,7 @@ impl Report {
             tables,
             blocks,
             unpacked: Vec::new(),
+            stores: Vec::new(),
             findings,
             heads: Vec::new(),
         }

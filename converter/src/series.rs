@@ -8,8 +8,10 @@
 //! A cursor walks the metrics of its shard in order, and the series of a metric in index order, which is the
 //! output order unless the labels pipeline changes it; then the metric's series are sorted again ([`crate::sort`]).
 
+mod far;
+
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::ops::Deref;
 use std::path::Path;
@@ -24,6 +26,8 @@ use crate::finding::{Finding, Findings, Severity};
 use crate::order::Order;
 use crate::plan::Shard;
 use crate::sort::{Sorted, Sorter};
+
+use far::FarSeries;
 
 /// What stops the walk over series.
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +120,8 @@ pub struct Member {
     pub series_ref: SeriesRef,
     /// Its chunks, as the filter of the cursor left them.
     pub chunks: Vec<ChunkMeta>,
+    /// Which of the series' replicas it is of, counted in the order of their replica labels.
+    pub replica: u32,
 }
 
 /// A series with all blocks that hold it.
@@ -133,7 +139,47 @@ pub struct MergedSeries {
 #[derive(Debug)]
 enum Refs {
     Index(std::vec::IntoIter<SeriesRef>),
-    Sorted(Box<Sorted>),
+    Sorted(Box<SortedRefs>),
+}
+
+/// Sorted references, some of them taken already to know what comes.
+#[derive(Debug)]
+struct SortedRefs {
+    sorted: Sorted,
+    taken: VecDeque<SeriesRef>,
+    /// How many are taken; of a block that is near, the next one alone.
+    ahead: usize,
+}
+
+impl SortedRefs {
+    fn next(&mut self) -> io::Result<Option<SeriesRef>> {
+        if self.taken.len() <= self.ahead / 2 {
+            while self.taken.len() < self.ahead
+                && let Some(keyed) = self.sorted.next()
+            {
+                self.taken.push_back(keyed?.1);
+            }
+        }
+        Ok(self.taken.pop_front())
+    }
+}
+
+impl Refs {
+    fn next(&mut self) -> io::Result<Option<SeriesRef>> {
+        match self {
+            Self::Index(refs) => Ok(refs.next()),
+            Self::Sorted(sorted) => sorted.next(),
+        }
+    }
+
+    /// Those that come next, as far as they are known.
+    fn behind(&self) -> impl Iterator<Item = SeriesRef> + '_ {
+        let (refs, taken) = match self {
+            Self::Index(refs) => (Some(refs.as_slice()), None),
+            Self::Sorted(sorted) => (None, Some(&sorted.taken)),
+        };
+        refs.into_iter().flatten().chain(taken.into_iter().flatten()).copied()
+    }
 }
 
 /// The series of one block, in order.
@@ -147,6 +193,8 @@ struct Cursor<'a> {
     next_run: usize,
     last_run: usize,
     refs: Refs,
+    /// Of a block that is far away.
+    far: Option<FarSeries>,
     head: Option<Head>,
     last_key: Vec<u8>,
     series: Series,
@@ -155,13 +203,16 @@ struct Cursor<'a> {
 
 struct Head {
     key: Vec<u8>,
+    /// Without replica labels.
     identity: Labels,
+    replica: Labels,
     shaped: Labels,
     member: Member,
 }
 
 impl<'a> Cursor<'a> {
     fn new(at: usize, block: BlockHandle<'a>, reach: &Reach<'a>, walk: Walk<'a>, sort: bool) -> Self {
+        let far = FarSeries::new(&block, reach.members.len());
         let (next_run, last_run) = match walk.order {
             Order::Labels => (0, 1),
             Order::Metric => block.runs_of(&reach.shard),
@@ -172,6 +223,7 @@ impl<'a> Cursor<'a> {
             wants: reach.wants,
             sort: sort || !block.relabel.is_identity(),
             block,
+            far,
             next_run,
             last_run,
             refs: Refs::Index(Vec::new().into_iter()),
@@ -198,27 +250,38 @@ impl<'a> Cursor<'a> {
         self.findings.push(Finding::new(Severity::Broken, "series-out-of-order", self.block.name(), message));
     }
 
+    /// Whether the series that was read last has the metric of its run. The lists of a near block were compared with
+    /// the series when it was opened.
+    fn is_of_run(&self) -> bool {
+        self.walk.order == Order::Labels
+            || self.block.disagreement.is_some()
+            || self.series.labels.metric() == self.block.metric_of_run(self.next_run - 1)
+    }
+
+    fn of_other_metric(&mut self) {
+        let of_list = match self.block.metric_of_run(self.next_run - 1) {
+            Some(metric) => format!("in the list for __name__={:?}", String::from_utf8_lossy(metric)),
+            None => "in no list of a metric".to_owned(),
+        };
+        let message = format!(
+            "{} is {of_list}, so its samples are missing; look at it with promblock verify, and take a new copy of \
+             the block",
+            self.series.labels
+        );
+        self.findings.push(Finding::new(Severity::Broken, "postings-wrong", self.block.name(), message));
+    }
+
     /// Moves to the next series that has a chunk which `keep` wants.
     fn advance(&mut self, keep: &mut dyn FnMut(&OpenBlock, &ChunkMeta) -> bool) -> Result<(), SeriesError> {
         self.head = None;
         loop {
-            let series_ref = match &mut self.refs {
-                Refs::Index(refs) => refs.next(),
-                Refs::Sorted(sorted) => match sorted.next() {
-                    Some(Err(error)) => return Err(SeriesError::Sort(error)),
-                    Some(Ok((_, series_ref))) => Some(series_ref),
-                    None => None,
-                },
-            };
-            let Some(series_ref) = series_ref else {
+            let Some(series_ref) = self.refs.next().map_err(SeriesError::Sort)? else {
                 if self.next_run >= self.last_run {
                     return Ok(());
                 }
                 self.next_run += 1;
                 let run = self.next_run - 1;
-                let is_wanted =
-                    |wants: &dyn Fn(&[u8]) -> bool| self.block.metric_of_run(run).is_some_and(wants);
-                if self.wants.is_none_or(|wants| is_wanted(&wants)) {
+                if wants_run(self.wants, &self.block, run) {
                     self.refs = self.open_run(run, keep)?;
                 }
                 continue;
@@ -243,9 +306,13 @@ impl<'a> Cursor<'a> {
         run: usize,
         keep: &mut dyn FnMut(&OpenBlock, &ChunkMeta) -> bool,
     ) -> Result<Refs, SeriesError> {
-        let refs = match self.walk.order {
-            Order::Labels => self.block.all_refs(),
-            Order::Metric => self.block.run_refs(run),
+        let refs = match (self.walk.order, &mut self.far) {
+            (Order::Labels, _) => self.block.all_refs(),
+            (Order::Metric, None) => self.block.run_refs(run),
+            (Order::Metric, Some(far)) => {
+                let is_wanted = |run: usize| wants_run(self.wants, &self.block, run);
+                far.run_refs(&self.block, run, self.last_run, is_wanted)
+            }
         };
         let refs = refs.unwrap_or_else(|error| {
             self.broken("unreadable-postings", &error);
@@ -255,12 +322,15 @@ impl<'a> Cursor<'a> {
             return Ok(Refs::Index(refs.into_iter()));
         }
         let mut sorter = Sorter::new(self.walk.temp_dir, self.walk.sort_budget_bytes);
-        for series_ref in refs {
-            if let Some(head) = self.read(series_ref, keep) {
+        self.refs = Refs::Index(refs.into_iter());
+        while let Some(series_ref) = self.refs.next().map_err(SeriesError::Sort)? {
+            if let Some(head) = self.read(series_ref, &mut *keep) {
                 sorter.push(head.key, series_ref).map_err(SeriesError::Sort)?;
             }
         }
-        Ok(Refs::Sorted(Box::new(sorter.finish().map_err(SeriesError::Sort)?)))
+        let sorted = sorter.finish().map_err(SeriesError::Sort)?;
+        let ahead = self.far.as_ref().map_or(1, FarSeries::reach);
+        Ok(Refs::Sorted(Box::new(SortedRefs { sorted, taken: VecDeque::new(), ahead })))
     }
 
     fn read(
@@ -268,8 +338,16 @@ impl<'a> Cursor<'a> {
         series_ref: SeriesRef,
         keep: &mut dyn FnMut(&OpenBlock, &ChunkMeta) -> bool,
     ) -> Option<Head> {
-        if let Err(error) = self.block.block.index().series(series_ref, &mut self.series) {
+        let read = match &mut self.far {
+            None => self.block.block.index().series(series_ref, &mut self.series),
+            Some(far) => far.series(series_ref, self.refs.behind(), &mut self.series),
+        };
+        if let Err(error) = read {
             self.broken("unreadable-series", &error);
+            return None;
+        }
+        if self.far.is_some() && !self.is_of_run() {
+            self.of_other_metric();
             return None;
         }
         let chunks: Vec<ChunkMeta> =
@@ -277,18 +355,24 @@ impl<'a> Cursor<'a> {
         if chunks.is_empty() {
             return None;
         }
-        let member = Member { block: self.at, series_ref, chunks };
-        let (mut identity, mut shaped) = (Labels::new(), Labels::new());
+        let member = Member { block: self.at, series_ref, chunks, replica: 0 };
+        let (mut identity, mut replica, mut shaped) = (Labels::new(), Labels::new(), Labels::new());
         if self.block.relabel.is_identity() {
             shaped.clone_from(&self.series.labels);
         } else {
             self.block.relabel.identify(&self.series.labels, &mut identity);
+            replica = self.block.relabel.take_replica(&mut identity);
             self.block.relabel.shape(&identity, &mut shaped);
         }
         let mut key = Vec::new();
         self.walk.order.key(&shaped, &mut key);
-        Some(Head { key, identity, shaped, member })
+        Some(Head { key, identity, replica, shaped, member })
     }
+}
+
+/// True for runs whose metric is wanted.
+fn wants_run(wants: Option<MetricFilter<'_>>, block: &OpenBlock, run: usize) -> bool {
+    wants.is_none_or(|wants| block.metric_of_run(run).is_some_and(wants))
 }
 
 /// The series of all blocks of a shard, in order, equal ones joined.
@@ -347,6 +431,7 @@ impl<'a, K: FnMut(&OpenBlock, &ChunkMeta) -> bool> SeriesMerge<'a, K> {
         };
         let identity = head.identity;
         let mut series = MergedSeries { labels: head.shaped, members: vec![head.member], merged: 0 };
+        let mut replicas = vec![head.replica];
         self.advance(at)?;
         while self.heap.peek().is_some_and(|Reverse((next, _))| *next == key) {
             let Some(Reverse((_, at))) = self.heap.pop() else { break };
@@ -354,8 +439,10 @@ impl<'a, K: FnMut(&OpenBlock, &ChunkMeta) -> bool> SeriesMerge<'a, K> {
             self.check_same(&identity, &head.identity, &series.labels)?;
             series.merged += u64::from(!same_series(&identity, &head.identity));
             series.members.push(head.member);
+            replicas.push(head.replica);
             self.advance(at)?;
         }
+        number_replicas(&mut series.members, &replicas);
         Ok(Some(series))
     }
 
@@ -377,6 +464,20 @@ impl<'a, K: FnMut(&OpenBlock, &ChunkMeta) -> bool> SeriesMerge<'a, K> {
             second: second.to_string(),
             shaped: shaped.to_string(),
         })
+    }
+}
+
+/// Numbers replicas by their labels, which are those of `members`.
+fn number_replicas(members: &mut [Member], labels: &[Labels]) {
+    if labels.iter().all(Labels::is_empty) {
+        return;
+    }
+    let mut in_order: Vec<_> = labels.iter().collect();
+    in_order.sort_unstable();
+    in_order.dedup();
+    for (member, labels) in members.iter_mut().zip(labels) {
+        let number = in_order.partition_point(|at| *at < labels);
+        member.replica = u32::try_from(number).unwrap_or(u32::MAX);
     }
 }
 

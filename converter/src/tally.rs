@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! read + taken over = handed over + written + unrolled + aggregated + left out + superseded + dropped by rule
-//!                   + tombstoned + outside the time range + duplicates + stale dropped + lost
+//!                   + tombstoned + outside the time range + duplicates + replica removed + stale dropped + lost
 //! ```
 
 use std::collections::BTreeMap;
@@ -115,6 +115,9 @@ pub struct Tally {
     /// In windows.
     #[serde(skip_serializing_if = "is_zero")]
     pub aggregated: u64,
+    /// Of them, windows of downsampled blocks, which know less than the samples they were made of.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub from_aggregates: u64,
     /// Stale markers and NaN of series that became windows: they are in none.
     #[serde(skip_serializing_if = "is_zero")]
     pub left_out: u64,
@@ -127,9 +130,12 @@ pub struct Tally {
     /// Of them, those of histograms.
     #[serde(skip_serializing_if = "is_zero")]
     pub histogram_windows: u64,
-    /// Of counters with windows, within the lookback before the partition: where first steps may begin.
+    /// Series whose predecessors are kept, those of histograms apart from those of floats: see `predecessors`.
     #[serde(skip_serializing_if = "is_zero")]
-    pub context: u64,
+    pub predecessors: u64,
+    /// Series of histograms whose first step is lost, since what it began at is gone.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub steps_lost: u64,
     /// Of series that a rule drops.
     #[serde(skip_serializing_if = "is_zero")]
     pub dropped_by_rule: u64,
@@ -142,6 +148,9 @@ pub struct Tally {
     pub outside_time_range: u64,
     /// Same series and timestamp as a sample that is written.
     pub duplicates: u64,
+    /// Of a replica, where another one stands for the series; of aggregates also those of another block.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub replica_removed: u64,
     /// Stale markers dropped as asked.
     pub stale_dropped: u64,
     /// Lost, by reason.
@@ -189,6 +198,7 @@ impl Tally {
             self.tombstoned,
             self.outside_time_range,
             self.duplicates,
+            self.replica_removed,
             self.stale_dropped,
             self.lost_samples(),
         ];
@@ -206,11 +216,13 @@ impl Tally {
         self.written_classic += other.written_classic;
         self.duplicate_classic += other.duplicate_classic;
         self.aggregated += other.aggregated;
+        self.from_aggregates += other.from_aggregates;
         self.left_out += other.left_out;
         self.superseded += other.superseded;
         self.windows += other.windows;
         self.histogram_windows += other.histogram_windows;
-        self.context += other.context;
+        self.predecessors += other.predecessors;
+        self.steps_lost += other.steps_lost;
         self.dropped_by_rule += other.dropped_by_rule;
         for (selector, rule) in &other.rules {
             self.rules.entry(selector.clone()).or_default().add(*rule);
@@ -218,6 +230,7 @@ impl Tally {
         self.tombstoned += other.tombstoned;
         self.outside_time_range += other.outside_time_range;
         self.duplicates += other.duplicates;
+        self.replica_removed += other.replica_removed;
         self.stale_dropped += other.stale_dropped;
         for (&loss, &count) in &other.lost {
             self.lose(loss, count);

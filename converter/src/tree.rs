@@ -1,4 +1,4 @@
-//! Trees of files: what a SOURCE is, be it a folder on a disk or an archive.
+//! Trees of files: what a SOURCE is, be it a folder on a disk, an archive or a bucket.
 //!
 //! Discovery walks a [`Tree`] and asks it for the blocks in it, so that what is found, and what is said of it, does
 //! not depend on what holds the files. Paths are relative to the tree's root; the empty path is the root itself.
@@ -49,6 +49,9 @@ pub trait Tree: Send + Sync + fmt::Debug {
 
     /// The files of the block in `folder`.
     fn block(&self, folder: &Path) -> io::Result<Arc<dyn Source>>;
+
+    /// Says which small files will be read next, so that a tree that is far away can fetch them together.
+    fn warm(&self, _paths: &[PathBuf]) {}
 
     /// Why files of the block in `folder` may be missing, if there is a reason to think so.
     fn incomplete(&self, folder: &Path) -> Option<String>;

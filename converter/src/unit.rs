@@ -3,6 +3,8 @@
 //! A *slice* is a run of consecutive series of a unit, the grain of parallel work. Where slices are cut depends on
 //! the blocks alone, never on threads or memory.
 
+mod far;
+
 use std::collections::BTreeMap;
 
 use tsdb_reader::index::ChunkMeta;
@@ -10,16 +12,20 @@ use tsdb_reader::samples::{FloatColumns, HistogramColumns};
 
 use crate::blocks::{OpenBlock, SliceBlocks};
 use crate::downsample::{
-    AggregateColumns, Aggregates, DownsampleOptions, Folded, HistogramFold, Treatment, fold,
+    AggregateColumns, Aggregates, DownsampleOptions, Folded, HistogramFold, Known, Treatment, fold,
 };
 use crate::finding::{Finding, Findings, Severity};
 use crate::identities::SeriesIdentity;
-use crate::merge::{self, Appended, Became, Consumer, Merger, Take, Wanted};
+use crate::merge::{self, Appended, Became, Consumer, Merger, Switch, Take, Wanted, add_switches};
+use crate::predecessors::{self, Kept, Predecessor, Predecessors};
 use crate::resolution::Resolution;
 use crate::rows::{SampleRows, SeriesExtent, SeriesRows, Windows, histograms_weight};
 use crate::series::{Member, MergedSeries, SeriesError, SeriesMerge};
 use crate::sink::{EncodedRows, Encoder, Format, SinkError};
 use crate::tally::{RuleTally, Tally};
+
+use far::FarChunks;
+pub use far::announce_chunks;
 
 /// Series of a slice at most: their labels are held while it is encoded.
 const SERIES_PER_SLICE: usize = 1 << 16;
@@ -113,15 +119,18 @@ pub struct SliceOutcome {
     pub findings: Findings,
     /// Of each series with rows.
     pub identities: Vec<SeriesIdentity>,
+    /// Of each counter with windows: what the next run is to know of before the unit.
+    pub predecessors: Vec<Predecessor>,
     /// What rules did, by their number.
     pub rules: BTreeMap<usize, RuleTally>,
 }
 
-/// Merges and encodes a slice; its rows of all tables go to `hand_over`, in order.
+/// Merges and encodes a slice; its rows of all tables go to `hand_over`, in order. First steps may begin at what is
+/// `kept` of the unit.
 pub fn encode_slice<E: From<SinkError>>(
     slice: &Slice,
     blocks: SliceBlocks<'_>,
-    wanted: Wanted,
+    (wanted, kept): (Wanted, &Predecessors),
     encoder: &Encoder,
     rows: &mut SampleRows,
     hand_over: impl FnMut(EncodedRows) -> Result<(), E>,
@@ -136,10 +145,15 @@ pub fn encode_slice<E: From<SinkError>>(
         rows_per_part: 2 * rows_per_slice(format),
         portion_buckets,
         start_ms: wanted.bounds.min_ms,
+        lookback_ms: wanted.lookback_ms,
         treatment: Treatment::RAW,
+        all_kept: kept,
+        key: 0,
+        kept: Kept::default(),
         floats: FloatColumns::default(),
         histograms: HistogramColumns::default(),
         aggregates: Aggregates::default(),
+        switches: Vec::new(),
         fold: HistogramFold::new(wanted.bounds.min_ms, wanted.lookback_ms),
         folded: Folded::default(),
         rows,
@@ -148,18 +162,22 @@ pub fn encode_slice<E: From<SinkError>>(
     };
     // Series that were counted again with each of their resolutions.
     let mut twice = 0;
-    for (series, treatment) in &slice.series {
+    let mut far = FarChunks::new(slice, blocks);
+    for (at, (series, treatment)) in slice.series.iter().enumerate() {
+        if let Some(far) = &mut far {
+            far.reach(at);
+        }
         let before = merger.counted();
         if treatment.is_as_is {
             for (series, treatment) in as_they_are(series, *treatment, blocks) {
-                tables.treatment = treatment;
-                merger.feed(&series, tables.take(&series, blocks), portion_buckets, &mut tables)?;
+                let take = tables.take(&series, treatment, blocks);
+                merger.feed(&series, take, portion_buckets, &mut tables)?;
                 tables.list_once();
             }
             twice += (merger.counted().series - before.series).saturating_sub(1);
         } else {
-            tables.treatment = *treatment;
-            merger.feed(series, tables.take(series, blocks), portion_buckets, &mut tables)?;
+            let take = tables.take(series, *treatment, blocks);
+            merger.feed(series, take, portion_buckets, &mut tables)?;
         }
         tables.encode_full()?;
         if let Some(rule) = treatment.rule {
@@ -211,13 +229,20 @@ struct Tables<'t, H> {
     portion_buckets: usize,
     /// Where the unit begins.
     start_ms: i64,
+    lookback_ms: i64,
     /// What becomes of the series at hand.
     treatment: Treatment,
+    all_kept: &'t Predecessors,
+    /// Names the series at hand there, and what is kept of it.
+    key: u64,
+    kept: Kept,
     /// Its floats and histograms, where they become windows.
     floats: FloatColumns,
     histograms: HistogramColumns,
     /// Its windows from downsampled blocks.
     aggregates: Aggregates,
+    /// Its steps from one replica to another.
+    switches: Vec<Switch>,
     fold: HistogramFold,
     folded: Folded,
     rows: &'t mut SampleRows,
@@ -226,19 +251,65 @@ struct Tables<'t, H> {
 }
 
 impl<E: From<SinkError>, H: FnMut(EncodedRows) -> Result<(), E>> Tables<'_, H> {
-    /// What is read of a series. Whether it has histograms that count is known only when they are decoded.
-    fn take(&self, series: &MergedSeries, blocks: SliceBlocks<'_>) -> Take {
+    /// What is read of the next series. Whether it has histograms that count is known only when they are decoded.
+    fn take(&mut self, series: &MergedSeries, treatment: Treatment, blocks: SliceBlocks<'_>) -> Take {
+        (self.treatment, self.kept) = (treatment, Kept::default());
         let may_have_histograms = || {
             let blocks = series.members.iter().filter_map(|member| blocks.get(member.block));
             blocks.into_iter().any(OpenBlock::may_have_histograms)
         };
-        let Treatment { resolution, steps, .. } = self.treatment;
-        match self.treatment.windows() {
+        let Treatment { resolution, steps, .. } = treatment;
+        match treatment.windows() {
             Some(resolution) => {
-                Take::Windows { resolution, context: steps.is_some() || may_have_histograms() }
+                let context = steps.is_some() || may_have_histograms();
+                if context {
+                    self.look_up(series, blocks);
+                }
+                let kept = self.kept.float.filter(|_| steps.is_some());
+                Take::Windows { resolution, context, kept }
             }
             None if resolution.is_none() => Take::Nothing,
             None => Take::Samples,
+        }
+    }
+
+    /// Finds what is kept of the next series: what is not deleted of it.
+    fn look_up(&mut self, series: &MergedSeries, blocks: SliceBlocks<'_>) {
+        let Treatment { resolution, is_as_is, .. } = self.treatment;
+        self.key = predecessors::key(&series.labels, resolution.filter(|_| is_as_is));
+        let is_deleted = |time_ms| {
+            series.members.iter().any(|member| {
+                let block = blocks.get(member.block);
+                let gone =
+                    block.map(|block| block.tombstones.intervals(member.series_ref)).unwrap_or_default();
+                gone.iter().any(|gone| (gone.min_time_ms..=gone.max_time_ms).contains(&time_ms))
+            })
+        };
+        let kept = self.all_kept.of(self.key);
+        self.kept = kept.filter(|time_ms| self.is_near(time_ms) && !is_deleted(time_ms));
+        if kept.float != self.kept.float {
+            self.keep(i64::MIN, 0.0); // Unless another takes its place.
+        }
+        if kept.histogram_ms != self.kept.histogram_ms {
+            self.keep(i64::MIN, f64::NAN);
+        }
+    }
+
+    /// True for a time within the lookback before the unit.
+    fn is_near(&self, time_ms: i64) -> bool {
+        (self.start_ms.saturating_sub(self.lookback_ms)..self.start_ms).contains(&time_ms)
+    }
+
+    /// Keeps a predecessor of the series at hand, instead of what was kept of its kind.
+    fn keep(&mut self, time_ms: i64, value: f64) {
+        self.outcome.predecessors.push(Predecessor { key: self.key, time_ms, value });
+    }
+
+    fn keep_float(&mut self, before: Option<Known>) {
+        if let Some(Known { time_ms, value: Some(value) }) =
+            before.filter(|before| self.is_near(before.time_ms))
+        {
+            self.keep(time_ms, value);
         }
     }
 
@@ -276,6 +347,11 @@ impl<E: From<SinkError>, H: FnMut(EncodedRows) -> Result<(), E>> Tables<'_, H> {
     fn end_windows(&mut self) -> Option<merge::Windows> {
         let windows = self.rows.windows.entry(self.treatment.windows()?).or_default();
         let (floats, histograms) = (self.folded, self.fold.end(windows));
+        let is_latest = |before_ms: &i64| self.kept.histogram_ms.is_none_or(|kept_ms| kept_ms <= *before_ms);
+        if let Some(before_ms) = histograms.before_ms.filter(is_latest) {
+            self.keep(before_ms, f64::NAN);
+        }
+        self.outcome.tally.steps_lost += u64::from(histograms.lost_step);
         self.place_histograms();
         if let Some(row) = self.rows.series.last_mut() {
             row.extent = row.extent.with(histograms.extent);
@@ -297,7 +373,6 @@ impl<E: From<SinkError>, H: FnMut(EncodedRows) -> Result<(), E>> Tables<'_, H> {
             histograms: histograms.rows,
             left_out: floats.left_out + histograms.left_out,
             lost: histograms.lost,
-            context: floats.context + histograms.context,
         })
     }
 
@@ -323,9 +398,15 @@ impl<E: From<SinkError>, H: FnMut(EncodedRows) -> Result<(), E>> Consumer for Ta
         std::mem::swap(&mut self.aggregates, aggregates);
     }
 
+    fn switches(&mut self, switches: &mut Vec<Switch>) {
+        std::mem::swap(&mut self.switches, switches);
+    }
+
     fn begin(&mut self, series: &MergedSeries, appended: Appended) -> Result<(), E> {
         self.outcome.tally.merged_series += series.merged;
-        let identity = SeriesIdentity::new(&series.labels, appended.samples());
+        // With another replica, less may be followed, but not less be there.
+        let samples = appended.samples().saturating_add(appended.replica_removed);
+        let identity = SeriesIdentity::new(&series.labels, samples);
         match self.outcome.identities.last_mut() {
             Some(last) if (last.series_id, last.check) == (identity.series_id, identity.check) => {
                 last.samples = last.samples.saturating_add(identity.samples);
@@ -336,6 +417,7 @@ impl<E: From<SinkError>, H: FnMut(EncodedRows) -> Result<(), E>> Consumer for Ta
         let Treatment { steps, aggregates: kept, .. } = self.treatment;
         let (start_ms, floats) = (self.start_ms, std::mem::take(&mut self.floats));
         let mut aggregates = std::mem::take(&mut self.aggregates);
+        let mut switches = std::mem::take(&mut self.switches);
         if let Some((resolution, windows)) = self.windows() {
             let start = windows.floats.len();
             if steps.is_none() {
@@ -343,17 +425,22 @@ impl<E: From<SinkError>, H: FnMut(EncodedRows) -> Result<(), E>> Consumer for Ta
             }
             let known = &aggregates.known;
             let mut folded = fold(&floats, known, start_ms, resolution, steps, &mut windows.floats);
+            if let Some(steps) = steps {
+                let windows = (&mut windows.floats, start);
+                add_switches(&switches, (&floats, known), start_ms, resolution, steps, windows);
+            }
             windows.floats.add_from(start, &aggregates.windows);
             windows.floats.keep_only(kept, start);
             folded.rows = (windows.floats.len() - start) as u64;
-            folded.context += u64::from(steps.is_some() && aggregates.has_predecessor);
             row.resolution = resolution;
             row.end = windows.floats.len();
             row.histograms_end = windows.histograms.len();
             row.is_counter = steps.is_some() && folded.rows > 0;
             row.extent = folded.extent().with(aggregates.extent);
             self.folded = folded;
-            self.fold.begin(resolution, std::mem::take(&mut aggregates.histograms));
+            let before = steps.and_then(|_| aggregates.before(start_ms, (&floats, 0)));
+            self.fold.begin(resolution, std::mem::take(&mut aggregates.histograms), self.kept.histogram_ms);
+            self.keep_float(before);
         } else {
             let columns = &self.rows.columns;
             let times_ms = columns.times_ms.get(columns.len() - appended.samples..).unwrap_or_default();
@@ -362,10 +449,15 @@ impl<E: From<SinkError>, H: FnMut(EncodedRows) -> Result<(), E>> Consumer for Ta
             row.end = columns.len();
         }
         aggregates.clear();
-        (self.floats, self.aggregates) = (floats, aggregates);
+        switches.clear();
+        (self.floats, self.aggregates, self.switches) = (floats, aggregates, switches);
         self.floats.clear();
         self.rows.series.push(row);
         Ok(())
+    }
+
+    fn without_rows(&mut self, _series: &MergedSeries, before: Option<Known>) {
+        self.keep_float(before.filter(|_| self.treatment.is_windows() && self.treatment.steps.is_some()));
     }
 
     /// Where histograms are cut depends on what they hold alone, be it in the middle of a series.

@@ -15,10 +15,12 @@ use common::{
 };
 use serde_json::Value;
 use tsdb_converter::convert::RunOptions;
+use tsdb_converter::discover::Choice;
 use tsdb_converter::dump::{DumpFormat, DumpOptions, dump};
 use tsdb_converter::finding::Severity;
 use tsdb_converter::identities::series_id;
 use tsdb_converter::options::ConvertOptions;
+use tsdb_converter::store::Stores;
 use tsdb_reader::source::LocalSource;
 use tsdb_reader::{Block, Series};
 
@@ -350,6 +352,8 @@ fn wrong_lists_lose_double_and_move_nothing_however_many_shards_there_are() {
             temp_dir: sharded.path().to_owned(),
             memory_limit: 64 << 20,
             include_head: false,
+            stores: Stores::default(),
+            choice: Choice::default(),
         };
         let mut text = Vec::new();
         dump(&options, &mut text).unwrap();

@@ -25,6 +25,7 @@ use tsdb_converter::options::{ConvertOptions, Histograms, StaleMarkers};
 use tsdb_converter::order::Order;
 use tsdb_converter::pipeline::{self, Progress, UnitOutput, Work};
 use tsdb_converter::plan::{Ledger, Shard, Unit};
+use tsdb_converter::predecessors::Predecessors;
 use tsdb_converter::report::{Report, UnitCounts};
 use tsdb_converter::series::Walk;
 use tsdb_converter::sink::{Encoder, Format, Layout, OutputOptions, Profile};
@@ -296,9 +297,9 @@ fn a_dest_made_with_other_options_is_refused_with_each_difference() {
 fn two_runs_at_once_do_not_write_to_one_dest() {
     let dest = scratch();
     convert_to(&fixture("xor_basic"), dest.path(), &DEFAULTS(), 1).unwrap();
-    let other = Dest::open(dest.path(), &DEFAULTS()).unwrap();
+    let other = Dest::open(&dest.path().into(), &DEFAULTS()).unwrap();
     assert!(refused(dest.path(), &DEFAULTS()).contains("another promblock is writing"));
-    assert!(matches!(Dest::open(dest.path(), &DEFAULTS()), Err(DestError::Locked { .. })));
+    assert!(matches!(Dest::open(&dest.path().into(), &DEFAULTS()), Err(DestError::Locked { .. })));
     drop(other);
     convert_to(&fixture("xor_basic"), dest.path(), &DEFAULTS(), 1).unwrap();
 }
@@ -619,9 +620,11 @@ fn run_pipeline(
         },
         walk: Walk { order: Order::Metric, temp_dir: &temp, sort_budget_bytes: 1 << 20 },
         allow_merge: false,
+        has_replicas: false,
         classic: false,
         policy: &Policy::new(&options.downsampling).unwrap(),
         folder: &|unit| unit.partition.key.clone(),
+        kept: &|_| Ok(Predecessors::default()),
         commit,
         threads,
         rows_per_slice: 1,

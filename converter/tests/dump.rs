@@ -9,7 +9,9 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use common::{fixtures, scratch};
+use tsdb_converter::discover::Choice;
 use tsdb_converter::dump::{DumpFormat, DumpOptions, DumpReport, dump};
+use tsdb_converter::store::Stores;
 use tsdb_converter::tally::Loss;
 
 /// Folders where promtool, which knows neither external labels nor downsampling and merges conflicts otherwise,
@@ -47,6 +49,8 @@ fn dump_fixture(name: &str, format: DumpFormat) -> (String, DumpReport) {
         temp_dir: folder.path().to_owned(),
         memory_limit: 64 << 20,
         include_head: false,
+        stores: Stores::default(),
+        choice: Choice::default(),
     };
     let mut text = Vec::new();
     let report = dump(&options, &mut text).unwrap_or_else(|error| panic!("{name}: {error}"));

@@ -18,9 +18,10 @@ use std::path::Path;
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, TimestampMillisecondType};
-use common::{batches_in, convert_to, copy_folder, fixtures, int, labels, scratch};
+use common::{batches_in, convert_to, copy_folder, data_files, fixtures, int, labels, scratch};
 use serde_json::Value;
 use tsdb_converter::downsample::DownsampleOptions;
+use tsdb_converter::finding::Finding;
 use tsdb_converter::identities::series_id;
 use tsdb_converter::options::ConvertOptions;
 use tsdb_converter::report::Report;
@@ -284,9 +285,7 @@ fn series_in(dest: &Path) -> Vec<(i64, i64)> {
 fn as_is_keeps_every_resolution_each_time_by_the_finest_block() {
     let (source, dest) = (scratch(), scratch());
     copy_blocks("bucket", &[RAW, FIVE_MINUTES, HOUR], source.path());
-    // An hour later than all others: the 1 h block alone is left of that time.
-    copy_blocks("hours_left", &[HOUR], source.path());
-    forget_sources(source.path());
+    set_sources(source.path(), Sources::OneMore);
     let options = ConvertOptions { downsampling: DownsampleOptions::as_is(), ..ConvertOptions::default() };
     let report = convert_to(source.path(), dest.path(), &options, 1).unwrap();
     assert_eq!((report.samples.difference(), report.exit_code()), (0, 0), "{:?}", report.samples);
@@ -321,25 +320,43 @@ fn only_raw(name: &str, to: &Path) -> std::path::PathBuf {
     to.to_owned()
 }
 
-/// Gives all downsampled blocks in `folder` sources of their own, so that nothing tells that they are copies.
-fn forget_sources(folder: &Path) {
+/// How downsampled blocks stand to finer ones.
+#[derive(Debug, Clone, Copy)]
+enum Sources {
+    /// They have one more, whose raw block is gone.
+    OneMore,
+    /// They have their own, so that nothing tells that they are copies.
+    Others,
+}
+
+/// Changes the sources of all downsampled blocks in `folder`.
+fn set_sources(folder: &Path, sources: Sources) {
     for (at, block) in fs::read_dir(folder).unwrap().enumerate() {
         let block = block.unwrap().path();
         let mut meta = meta(&block);
         if meta["thanos"]["downsample"]["resolution"] != 0 {
-            meta["compaction"]["sources"] = serde_json::json!([format!("01KDVDNAZ{at:017}")]);
+            let own = serde_json::json!(format!("01KDVDNAZ{at:017}"));
+            let list = meta["compaction"]["sources"].as_array_mut().unwrap();
+            match sources {
+                Sources::OneMore => list.push(own),
+                Sources::Others => *list = vec![own],
+            }
             fs::write(block.join("meta.json"), serde_json::to_vec(&meta).unwrap()).unwrap();
         }
     }
 }
 
 #[test]
-fn what_finer_blocks_cover_is_superseded_whatever_their_sources_are() {
-    for name in ["bucket", "day", "batches"] {
+fn what_finer_blocks_hold_is_superseded_whatever_its_sources_are() {
+    for (name, sources) in ["bucket", "day", "batches"]
+        .into_iter()
+        .flat_map(|name| [Sources::OneMore, Sources::Others].map(|sources| (name, sources)))
+    {
         let (source, copies) = (scratch(), scratch());
         copy_blocks(name, &[RAW, FIVE_MINUTES, HOUR], source.path());
         copy_blocks(name, &[RAW, FIVE_MINUTES, HOUR], copies.path());
-        forget_sources(copies.path());
+        set_sources(copies.path(), sources);
+        let name = format!("{name} {sources:?}");
         for resolution_ms in [FIVE_MINUTES, HOUR] {
             let (_, told) = converted_from(source.path(), scratch().path(), resolution_ms);
             let (report, found) = converted_from(copies.path(), scratch().path(), resolution_ms);
@@ -380,6 +397,24 @@ fn finer_blocks_that_come_later_are_read() {
     }
     converted_from(source.path(), fresh.path(), HOUR);
     assert_eq!(windows_in(late.path(), "samples_1h"), windows_in(fresh.path(), "samples_1h"));
+}
+
+#[test]
+fn windows_of_samples_are_not_replaced_by_those_of_aggregates_when_the_samples_are_gone() {
+    let (raw, aggregates, dest) = (scratch(), scratch(), scratch());
+    // One sample in each window: the counts of both are the same.
+    copy_blocks("delta_classes", &[RAW], raw.path());
+    copy_blocks("delta_classes", &[FIVE_MINUTES], aggregates.path());
+    let options = ConvertOptions { partition_by: PartitionBy::None, ..at(FIVE_MINUTES) };
+    convert_to(raw.path(), dest.path(), &options, 1).unwrap();
+    let before = data_files(dest.path());
+    let report = convert_to(aggregates.path(), dest.path(), &options, 1).unwrap();
+    assert_eq!((report.units.done, report.units.frozen), (0, 1));
+    let why = |finding: &Finding| {
+        finding.name == "frozen-unit" && finding.message.contains("only aggregates of them")
+    };
+    assert!(report.findings.list.iter().any(why), "{:?}", report.findings.list);
+    assert_eq!(data_files(dest.path()), before);
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use libfuzzer_sys::fuzz_target;
 use tsdb_converter::archive::ArchiveTree;
-use tsdb_converter::discover::{ReadOptions, discover_in};
+use tsdb_converter::discover::{Choice, ReadOptions, discover_in};
+use tsdb_converter::store::Stores;
 use tsdb_reader::index::Series;
 
 /// Spooled to no disk: what does not fit is refused.
@@ -16,6 +17,8 @@ fuzz_target!(|bytes: &[u8]| {
         unpack_limit: UNPACK_BYTES,
         temp_dir: PathBuf::from("/nowhere"),
         include_head: bytes.len() % 2 == 1,
+        stores: Stores::default(),
+        choice: Choice::default(),
     };
     let Ok(tree) = ArchiveTree::read(&mut &*bytes, "x.tar".to_owned(), &read) else { return };
     let unpacked = tree.unpacked().expect("a stream is unpacked");

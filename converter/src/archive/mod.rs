@@ -57,6 +57,7 @@ use packing::Packing;
 use source::ArchiveSource;
 use spool::Spool;
 pub use spool::SpoolError;
+pub(crate) use spool::free_bytes;
 use stream::Stream;
 
 /// Names of folders that an error lists.

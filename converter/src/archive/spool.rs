@@ -143,13 +143,13 @@ impl Spool {
 
 /// Bytes that are free where `file` lies, for those who are not root; none where the system does not tell.
 #[cfg(unix)]
-fn free_bytes(file: &File) -> Option<u64> {
+pub(crate) fn free_bytes(file: &File) -> Option<u64> {
     let room = rustix::fs::fstatvfs(file).ok()?;
     room.f_frsize.checked_mul(room.f_bavail)
 }
 
 #[cfg(not(unix))]
-fn free_bytes(_: &File) -> Option<u64> {
+pub(crate) fn free_bytes(_: &File) -> Option<u64> {
     None
 }
 

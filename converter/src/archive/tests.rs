@@ -7,10 +7,11 @@ use std::sync::atomic::AtomicBool;
 use super::testing::{Tar, gzip, header, zstd};
 use super::*;
 use crate::convert::{RunOptions, convert};
-use crate::discover::{DiscoverError, Discovery, discover, discover_until};
+use crate::discover::{Choice, DiscoverError, Discovery, discover, discover_until};
 use crate::error::error_chain;
 use crate::options::ConvertOptions;
 use crate::pipeline::Progress;
+use crate::store::Stores;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures").join(name)
@@ -52,8 +53,8 @@ fn look(archive: &[u8]) -> Result<Discovery, DiscoverError> {
 }
 
 fn look_at(path: &Path, unpack_limit: u64) -> Result<Discovery, DiscoverError> {
-    let options =
-        ReadOptions { unpack_limit, temp_dir: path.parent().unwrap().to_owned(), include_head: false };
+    let read = ReadOptions::new(0, path.parent().unwrap().to_owned());
+    let options = ReadOptions { unpack_limit, ..read };
     discover(&[path.to_owned()], &options)
 }
 
@@ -80,6 +81,8 @@ fn converted(source: &Path, memory_limit: u64) -> (Vec<(String, Vec<u8>)>, u8) {
         temp_dir: dest.path().to_owned(),
         strict: false,
         include_head: true,
+        stores: Stores::default(),
+        choice: Choice::default(),
     };
     let (progress, stop) = (Progress::default(), AtomicBool::new(false));
     let out = dest.path().join("out");

@@ -178,9 +178,23 @@ fn readme(input: &KitInput<'_>) -> String {
                   Convert with --compression gzip or none, or with --format parquet, to another DEST.\n"
         }
     };
+    let copy = input.dest_url.map_or_else(String::new, copy_first);
     format!(
-        "{how}\nThis folder is written anew by every conversion, but for loaded.tsv and pending/: keep those, by them \
+        "{copy}{how}\nThis folder is written anew by every conversion, but for loaded.tsv and pending/: keep those, by them \
          load.sh\nknows what each dataset has. ./load.sh --help tells more, ./load.sh --dry-run prints the commands.\n"
+    )
+}
+
+/// How the kit of a DEST in an object store comes to a disk, where it runs.
+fn copy_first(dest_url: &str) -> String {
+    let command = match dest_url.split_once("://") {
+        Some(("gs", _)) => "gcloud storage rsync",
+        Some(("s3", _)) => "aws s3 sync",
+        _ => "by the tools of the store:",
+    };
+    format!(
+        "Copy this folder to a disk, and again over that copy after every conversion:\n  \
+         {command} {dest_url}/_promblock/bigquery kit\nIn the copy, run load.sh by: bash load.sh\n\n"
     )
 }
 

@@ -8,13 +8,17 @@
 //! The lists of `__name__` are believed only when they agree with the series: each series is in the list of its own
 //! metric, in no other one, and in the list of all series. Otherwise every series that any list names is read, and
 //! its labels decide, so that none is lost, doubled or out of order.
+//!
+//! Of a block that is far away, where this would fetch all series, only the lists are compared: no two have a series in
+//! common, and all together are the list of all series. Then every series is read, and whoever reads one looks at its
+//! metric.
 
 use std::collections::BTreeMap;
 
 use tsdb_reader::index::{Index, Postings, PostingsOffset, Series};
 use tsdb_reader::labels::METRIC_NAME;
 use tsdb_reader::matcher::{MatchOp, Matcher};
-use tsdb_reader::{Error, SeriesRef};
+use tsdb_reader::{Block, Error, SeriesRef};
 
 use crate::error::error_chain;
 
@@ -42,7 +46,8 @@ pub struct MetricSeries {
 }
 
 /// The series of a block by metric.
-pub(super) struct Metrics {
+#[derive(Debug)]
+pub(crate) struct Metrics {
     /// Metrics in ascending order.
     pub list: Vec<MetricSeries>,
     /// Series without a metric, ascending.
@@ -59,10 +64,20 @@ struct List {
 }
 
 impl Metrics {
-    pub(super) fn read(index: &Index) -> Result<Self, Error> {
+    /// The metrics of a block. What is opened of the index of a far one for this is not kept.
+    pub(crate) fn of_block(block: &Block) -> Result<Self, Error> {
+        match block.index().is_far() {
+            true => Self::read(&block.index().reopened()),
+            false => Self::read(block.index()),
+        }
+    }
+
+    pub(crate) fn read(index: &Index) -> Result<Self, Error> {
         let all = index.all_postings()?;
         let values: Vec<_> = index.label_values(METRIC_NAME)?.collect();
         let offsets: Vec<_> = values.iter().map(|&(_, offset)| offset).collect();
+        // The lists lie together: read whole, as they are next, they take few requests.
+        index.prefetch_postings(around(&offsets));
         let lens = index.postings_lens(&offsets)?;
         let lists = values.into_iter().zip(lens);
         let lists: Vec<_> = lists
@@ -74,7 +89,12 @@ impl Metrics {
             _ => Some(Vec::new()), // Only regular expressions can fail.
         };
         match nameless {
-            Some(nameless) if agree(index, &all, &lists, &nameless) => Ok(Self::of_lists(lists, nameless)),
+            Some(nameless)
+                if agree(index, &all, &lists, &nameless)
+                    || index.is_far() && share_all(index, &all, &lists, &nameless) =>
+            {
+                Ok(Self::of_lists(lists, nameless))
+            }
             nameless => Ok(Self::by_labels(index, &all, lists, nameless.unwrap_or_default())),
         }
     }
@@ -129,8 +149,9 @@ impl Metrics {
 /// metric in whose list it is. False may mean only that the order is another one, as with names that sort before
 /// `__name__`. Of a series that cannot be read any list is right: whoever walks that list names it.
 fn agree(index: &Index, all: &Postings, lists: &[List], nameless: &[SeriesRef]) -> bool {
+    let is_far = index.is_far();
     let is_of = |series_ref: SeriesRef, metric: Option<&[u8]>| {
-        index.series_label(series_ref, METRIC_NAME).map_or(true, |found| found == metric)
+        is_far || index.series_label(series_ref, METRIC_NAME).map_or(true, |found| found == metric)
     };
     let mut left = nameless.iter().peekable();
     let mut named = all.clone().filter(|at| left.next_if_eq(&at).is_none());
@@ -146,6 +167,33 @@ fn agree(index: &Index, all: &Postings, lists: &[List], nameless: &[SeriesRef]) 
         }
     }
     named.next().is_none() && nameless.iter().all(|&at| is_of(at, None))
+}
+
+/// True when each series is in one list, or without a metric, in whatever order the lists are.
+fn share_all(index: &Index, all: &Postings, lists: &[List], nameless: &[SeriesRef]) -> bool {
+    let mut named = Vec::with_capacity(all.len());
+    for lists in lists.chunks(LISTS_AT_ONCE) {
+        let offsets: Vec<_> = lists.iter().map(|list| list.offset).collect();
+        let Ok(read) = index.read_postings_many(&offsets) else { return false };
+        for refs in read {
+            if named.len() + refs.len() > all.len() {
+                return false;
+            }
+            named.extend(refs);
+        }
+    }
+    named.extend(nameless);
+    named.sort_unstable();
+    named.into_iter().eq(all.clone())
+}
+
+/// All between the first list and the last, if they lie together.
+fn around(offsets: &[PostingsOffset]) -> Option<(PostingsOffset, u64)> {
+    /// Lists that lie further apart than if each had so many series are asked for one by one.
+    const SERIES_PER_LIST: u64 = 4096;
+    let (first, last) = (offsets.iter().min()?, offsets.iter().max()?);
+    let series = (last.0 - first.0) / 4;
+    (series <= SERIES_PER_LIST.saturating_mul(offsets.len() as u64)).then_some((*first, series))
 }
 
 /// The first list that is wrong, in words.

@@ -22,6 +22,21 @@ pub struct Steps {
     pub lookback_ms: i64,
 }
 
+/// What is known of a counter at a time, where a step may begin.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Known {
+    /// Milliseconds since the epoch.
+    pub time_ms: i64,
+    /// Its value; none where it had one that nobody knows: the step from there adds nothing.
+    pub value: Option<f64>,
+}
+
+impl From<(i64, f64)> for Known {
+    fn from((time_ms, value): (i64, f64)) -> Self {
+        Self { time_ms, value: Some(value) }
+    }
+}
+
 /// What became of samples that were folded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Folded {
@@ -35,8 +50,6 @@ pub struct Folded {
     pub min_time_ms: i64,
     /// Time of the last.
     pub max_time_ms: i64,
-    /// Samples of a counter within the lookback before the windows began.
-    pub context: u64,
 }
 
 impl Folded {
@@ -56,7 +69,7 @@ impl Folded {
 /// times in ascending order. Without `steps` the increase is null.
 pub fn fold(
     samples: &FloatColumns,
-    known: &[(i64, f64)],
+    known: &[Known],
     start_ms: i64,
     resolution: Resolution,
     steps: Option<Steps>,
@@ -68,14 +81,9 @@ pub fn fold(
         return Folded { left_out, ..fold(&numbers, known, start_ms, resolution, steps, windows) };
     }
     let context = samples.times_ms.partition_point(|&time_ms| time_ms < start_ms);
-    let (before, times_ms) = samples.times_ms.split_at_checked(context).unwrap_or_default();
-    let near_samples = |steps: Steps| {
-        let near_ms = start_ms.saturating_sub(steps.lookback_ms);
-        before.len() - before.partition_point(|&time_ms| time_ms < near_ms)
-    };
-    let near = steps.map_or(0, near_samples) as u64;
+    let times_ms = samples.times_ms.get(context..).unwrap_or_default();
     let (Some(&first_ms), Some(&last_ms)) = (times_ms.first(), times_ms.last()) else {
-        return Folded { context: near, ..Folded::default() };
+        return Folded::default();
     };
     let values = samples.values.get(context..).unwrap_or_default();
     let start = windows.len();
@@ -99,7 +107,6 @@ pub fn fold(
         left_out: 0,
         min_time_ms: first_ms,
         max_time_ms: last_ms,
-        context: near,
     }
 }
 
@@ -218,7 +225,7 @@ fn append_increases(
 /// The same where steps may also begin at `known` values.
 fn append_known_increases(
     samples: &FloatColumns,
-    known: &[(i64, f64)],
+    known: &[Known],
     mut at: usize,
     counts: &[i64],
     steps: Steps,
@@ -228,11 +235,11 @@ fn append_known_increases(
         let end = at + usize::try_from(count).unwrap_or_default();
         let add = |increase: f64, at: usize| {
             let time_ms = samples.times_ms.get(at).copied().unwrap_or_default();
-            let nearest = known.partition_point(|&(known_ms, _)| known_ms < time_ms).checked_sub(1);
-            let sample = at.checked_sub(1).and_then(|before| sample_at(samples, before));
+            let nearest = known.partition_point(|known| known.time_ms < time_ms).checked_sub(1);
+            let sample = at.checked_sub(1).and_then(|before| known_at(samples, before));
             let known = nearest.and_then(|nearest| known.get(nearest)).copied();
             let before = match (sample, known) {
-                (Some(sample), Some(known)) if known.0 >= sample.0 => Some(known),
+                (Some(sample), Some(known)) if known.time_ms >= sample.time_ms => Some(known),
                 (sample, known) => sample.or(known),
             };
             increase + step_to(samples, at, before, steps)
@@ -250,7 +257,7 @@ fn add_steps(increase: f64, samples: &FloatColumns, range: Range<usize>, steps: 
             before.iter().zip(values).fold(increase, |sum, (&before, &value)| sum + plain_step(before, value))
         }
         None => range.fold(increase, |sum, at| {
-            let before = at.checked_sub(1).and_then(|before| sample_at(samples, before));
+            let before = at.checked_sub(1).and_then(|before| known_at(samples, before));
             sum + step_to(samples, at, before, steps)
         }),
     }
@@ -282,7 +289,7 @@ fn plain_step(before: f64, value: f64) -> f64 {
 }
 
 /// What the step from `before` to sample `at` adds.
-fn step_to(samples: &FloatColumns, at: usize, before: Option<(i64, f64)>, steps: Steps) -> f64 {
+fn step_to(samples: &FloatColumns, at: usize, before: Option<Known>, steps: Steps) -> f64 {
     let start_time_ms = samples.start_times_ms.get(at).copied().unwrap_or_default();
     sample_at(samples, at).map_or(0.0, |sample| step(before, sample, start_time_ms, steps))
 }
@@ -291,21 +298,20 @@ fn sample_at(samples: &FloatColumns, at: usize) -> Option<(i64, f64)> {
     samples.times_ms.get(at).copied().zip(samples.values.get(at).copied())
 }
 
+fn known_at(samples: &FloatColumns, at: usize) -> Option<Known> {
+    sample_at(samples, at).map(Known::from)
+}
+
 /// What the step to a sample adds. Without a sample before it within the lookback, a sample adds its value when its
 /// counter began within the lookback, else nothing.
-pub(super) fn step(
-    before: Option<(i64, f64)>,
-    (time_ms, value): (i64, f64),
-    start_time_ms: i64,
-    steps: Steps,
-) -> f64 {
-    let near = before.filter(|&(before_ms, _)| time_ms.saturating_sub(before_ms) <= steps.lookback_ms);
-    let from_ms = near.map_or(time_ms.saturating_sub(steps.lookback_ms), |(before_ms, _)| before_ms);
+pub fn step(before: Option<Known>, (time_ms, value): (i64, f64), start_time_ms: i64, steps: Steps) -> f64 {
+    let near = before.filter(|before| time_ms.saturating_sub(before.time_ms) <= steps.lookback_ms);
+    let from_ms = near.map_or(time_ms.saturating_sub(steps.lookback_ms), |before| before.time_ms);
     let began_inside = start_time_ms != 0 && from_ms < start_time_ms && start_time_ms <= time_ms;
     match near {
         _ if began_inside => value,
-        Some((_, before)) => plain_step(before, value),
-        None => 0.0,
+        Some(Known { value: Some(before), .. }) => plain_step(before, value),
+        _ => 0.0,
     }
 }
 

@@ -21,6 +21,10 @@ pub struct HistogramFold {
     open_samples: u64,
     /// Aggregates of the series; these take their turn by time.
     aggregates: AggregateHistograms,
+    /// Time of the histogram that the first step is known to begin at.
+    kept_ms: Option<i64>,
+    /// Time of the last one before the windows.
+    last_before_ms: Option<i64>,
     folded: FoldedHistograms,
 }
 
@@ -37,8 +41,11 @@ pub struct FoldedHistograms {
     pub lost: u64,
     /// Why the first of these cannot.
     pub error: Option<ArithmeticError>,
-    /// Histograms of a counter within the lookback before the first window.
-    pub context: u64,
+    /// Time of the last histogram of a counter within the lookback before the first window; of an aggregate, one at or
+    /// before that of its last histogram.
+    pub before_ms: Option<i64>,
+    /// There was a later one, which the first step began at; now it adds nothing.
+    pub lost_step: bool,
 }
 
 impl HistogramFold {
@@ -52,15 +59,18 @@ impl HistogramFold {
             open_ms: None,
             open_samples: 0,
             aggregates: AggregateHistograms::default(),
+            kept_ms: None,
+            last_before_ms: None,
             folded: FoldedHistograms::default(),
         }
     }
 
-    /// Begins the next series, of which `aggregates` come from downsampled blocks.
-    pub fn begin(&mut self, resolution: Resolution, aggregates: AggregateHistograms) {
+    /// Begins the next series, of which `aggregates` come from downsampled blocks, and whose first step is known to
+    /// begin at `kept_ms`.
+    pub fn begin(&mut self, resolution: Resolution, aggregates: AggregateHistograms, kept_ms: Option<i64>) {
         self.window.begin_series();
         (self.resolution, self.open_ms) = (resolution, None);
-        self.aggregates = aggregates;
+        (self.aggregates, self.kept_ms, self.last_before_ms) = (aggregates, kept_ms, None);
         self.folded = FoldedHistograms::default();
     }
 
@@ -68,7 +78,7 @@ impl HistogramFold {
     pub fn push(&mut self, histograms: &HistogramColumns, windows: &mut Windows) {
         for row in (0..histograms.len()).map_while(|row| histograms.row(row)) {
             self.push_aggregates(Some(row.timestamp_ms), windows);
-            self.take(&row, 1, windows);
+            self.take(&row, 1, row.timestamp_ms, windows);
         }
     }
 
@@ -83,13 +93,14 @@ impl HistogramFold {
     fn push_aggregates(&mut self, end_ms: Option<i64>, windows: &mut Windows) {
         let mut aggregates = std::mem::take(&mut self.aggregates);
         while let Some((row, samples)) = aggregates.next_before(end_ms) {
-            self.take(&row, samples, windows);
+            let window_ms = self.resolution.window_start(row.timestamp_ms);
+            self.take(&row, samples, window_ms, windows);
         }
         self.aggregates = aggregates;
     }
 
-    /// Takes a histogram that stands for so many.
-    fn take(&mut self, row: &HistogramRow<'_>, samples: u64, windows: &mut Windows) {
+    /// Takes a histogram that stands for so many, none of which came before `from_ms`.
+    fn take(&mut self, row: &HistogramRow<'_>, samples: u64, from_ms: i64, windows: &mut Windows) {
         let time_ms = row.timestamp_ms;
         let is_context = time_ms < self.start_ms;
         let window_ms = self.resolution.window_start(time_ms);
@@ -97,15 +108,24 @@ impl HistogramFold {
             self.close(windows);
             self.open_ms = Some(window_ms);
         }
-        let taken = self.window.push(row);
+        let lost_step = !is_context && self.forgets_earlier(row);
+        // A counter that began before what is gone has been counted there.
+        let start_timestamp_ms = if lost_step { 0 } else { row.start_timestamp_ms };
+        let taken = self.window.push(&HistogramRow { start_timestamp_ms, ..*row });
         if is_context {
             let is_near = self.start_ms.saturating_sub(self.lookback_ms) <= time_ms;
             let is_counter = row.hint != CounterResetHint::Gauge;
-            self.folded.context += u64::from(taken == Ok(Taken::Summed) && is_near && is_counter);
+            if taken == Ok(Taken::Summed) && is_near && is_counter {
+                (self.last_before_ms, self.folded.before_ms) = (Some(time_ms), Some(from_ms));
+            }
             return;
+        }
+        if !matches!(taken, Ok(Taken::StaleMarker | Taken::NanSum)) {
+            self.kept_ms = None;
         }
         match taken {
             Ok(Taken::Summed) => {
+                self.folded.lost_step |= lost_step;
                 self.open_samples = self.open_samples.saturating_add(samples);
                 let extent = SeriesExtent { samples, min_time_ms: time_ms, max_time_ms: time_ms };
                 self.folded.extent = self.folded.extent.with(extent);
@@ -116,6 +136,17 @@ impl HistogramFold {
                 self.folded.error.get_or_insert(error);
             }
         }
+    }
+
+    /// Where the first step began later than anything that is left of before, it has no beginning: from an earlier one
+    /// it would count twice what led to the later one. True when the step is lost by that.
+    fn forgets_earlier(&mut self, row: &HistogramRow<'_>) -> bool {
+        let is_gone = |kept_ms: &i64| self.last_before_ms.is_none_or(|before_ms| before_ms < *kept_ms);
+        let Some(kept_ms) = self.kept_ms.filter(is_gone) else { return false };
+        self.window.begin_series();
+        let is_near = row.timestamp_ms.saturating_sub(kept_ms) <= self.lookback_ms;
+        let began_since = kept_ms < row.start_timestamp_ms && row.start_timestamp_ms <= row.timestamp_ms;
+        is_near && row.hint != CounterResetHint::Gauge && !began_since
     }
 
     fn close(&mut self, windows: &mut Windows) {

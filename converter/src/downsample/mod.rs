@@ -28,9 +28,11 @@ mod rule_file;
 mod thanos;
 
 pub use aggregates::{Aggregate, AggregateColumns, AggregateRow, AggregateSet};
-pub use fold::{Folded, Steps, fold};
+pub use fold::{Folded, Known, Steps, fold, step};
 pub use histograms::{FoldedHistograms, HistogramFold};
 pub use options::{DownsampleOptions, Rule, RuleAction, Tier};
 pub use policy::{Policy, PolicyError, Treatment};
 pub use rule_file::{RuleFileError, parse_rules, read_rules};
-pub use thanos::{AggregateHistograms, Aggregates, Combined, HistogramPart, Increases, WindowPart};
+pub use thanos::{
+    AggregateHistograms, Aggregates, Combined, Follows, HistogramPart, Increases, WindowPart, last_values,
+};

@@ -24,12 +24,13 @@ use tsdb_reader::samples::{FloatColumns, HistogramColumns};
 use crate::archive::Unpacked;
 use crate::blocks::OpenBlock;
 use crate::convert::{ConvertError, open_blocks, parse_selectors};
-use crate::discover::{ReadOptions, discover};
+use crate::discover::{Choice, ReadOptions, discover};
 use crate::finding::{Findings, Severity};
 use crate::merge::{Appended, Became, Consumer, Merger, Take, Wanted};
 use crate::options::ConvertOptions;
 use crate::order::Order;
 use crate::series::{MergedSeries, Reach, SeriesMerge, Walk};
+use crate::store::Stores;
 use crate::tally::{Loss, Tally};
 use crate::time::TimeBounds;
 use lines::Lines;
@@ -70,6 +71,10 @@ pub struct DumpOptions {
     pub memory_limit: u64,
     /// Read the heads of data directories too.
     pub include_head: bool,
+    /// The stores that SOURCE may lie in.
+    pub stores: Stores,
+    /// Which blocks are read.
+    pub choice: Choice,
 }
 
 /// What was dumped.
@@ -111,7 +116,9 @@ pub fn dump(options: &DumpOptions, out: &mut dyn Write) -> Result<DumpReport, Du
     })?;
     let selectors = parse_selectors(&options.selectors)?;
     let read = ReadOptions::new(options.memory_limit, options.temp_dir.clone());
-    let read = ReadOptions { include_head: options.include_head, ..read };
+    let choice = Choice { asked, ..options.choice.clone() };
+    let read =
+        ReadOptions { include_head: options.include_head, stores: options.stores.clone(), choice, ..read };
     let discovery = discover(&options.sources, &read).map_err(ConvertError::from)?;
     let mut findings = Findings::default();
     for finding in discovery.findings {

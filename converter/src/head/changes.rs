@@ -32,13 +32,21 @@ pub struct Listing {
 impl Listing {
     /// Lists a data directory. What cannot be listed is named by who reads it.
     pub fn of(files: &TreeFiles) -> Self {
-        Self { head: Some(HeadListing::read(files).unwrap_or_default()), ..Self::of_blocks(files.0.as_ref()) }
+        Self {
+            head: Some(HeadListing::read(files).unwrap_or_default()),
+            ..Self::of_blocks(files.0.as_ref(), Path::new(""))
+        }
     }
 
-    /// Lists the blocks of a directory alone.
-    pub fn of_blocks(tree: &dyn Tree) -> Self {
-        let entries = tree.entries(Path::new("")).unwrap_or_default();
-        let names = entries.iter().filter_map(|entry| entry.name.to_str());
+    /// Lists the blocks in a folder of a tree alone.
+    pub fn of_blocks(tree: &dyn Tree, folder: &Path) -> Self {
+        let entries = tree.entries(folder).unwrap_or_default();
+        Self::of_names(entries.iter().map(|entry| entry.name.as_path()))
+    }
+
+    /// The blocks among these folders.
+    pub fn of_names<'p>(folders: impl IntoIterator<Item = &'p Path>) -> Self {
+        let names = folders.into_iter().filter_map(|folder| folder.file_name()?.to_str());
         let blocks = names.filter(|name| name.parse::<Ulid>().is_ok()).map(str::to_owned).collect();
         Self { blocks, head: None }
     }

@@ -1,4 +1,5 @@
-//! The other way: of all samples of a series the ones to keep are chosen, one for each timestamp.
+//! The other way: of all samples of a series the ones to keep are chosen, one for each timestamp, first within each
+//! replica.
 
 use tsdb_reader::samples::{FloatColumns, is_stale_nan};
 
@@ -6,6 +7,7 @@ use super::Merger;
 use super::histograms::digest;
 use super::keep::Terms;
 use super::parts::Part;
+use super::replicas::are_replicas;
 
 /// A sample with what decides between it and others of the same time.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +18,8 @@ pub(super) struct Candidate {
     /// Of a value; of a histogram it stays in its chunk.
     pub(super) start_time_ms: i64,
     pub(super) rank: u32,
+    /// Of the series, as [`Member`](crate::series::Member) has it.
+    pub(super) replica: u32,
     /// Position of its chunk among the parts.
     pub(super) part: u32,
     /// Position in its chunk, of a histogram.
@@ -25,6 +29,16 @@ pub(super) struct Candidate {
     pub(super) is_stale: bool,
     /// Of a chunk that ends in an error: padding bits before it may have passed for samples.
     pub(super) doubtful: bool,
+}
+
+impl Candidate {
+    /// Of equal times the one to keep comes first; equal ones keep the order of the index. What is stored goes before
+    /// what stands for something else, and that has no order to keep but its own.
+    pub(super) fn preference(&self) -> impl Ord + use<> {
+        let by_age = std::cmp::Reverse(self.rank);
+        let derived = self.is_classic.then_some((self.bits, self.start_time_ms));
+        (self.time_ms, self.doubtful, self.is_classic, self.is_stale, by_age, !self.is_histogram, derived)
+    }
 }
 
 impl Merger<'_> {
@@ -51,6 +65,7 @@ impl Merger<'_> {
                     bits: value.to_bits(),
                     start_time_ms,
                     rank: part.block.rank,
+                    replica: part.replica,
                     part: at,
                     row: 0,
                     is_histogram: false,
@@ -60,13 +75,10 @@ impl Merger<'_> {
                 });
             }
         }
-        // Of equal times the one to keep comes first; equal ones keep the order of the index. What is stored goes
-        // before what stands for something else, and that has no order to keep but its own.
-        candidates.sort_by_key(|at| {
-            let by_age = std::cmp::Reverse(at.rank);
-            let derived = at.is_classic.then_some((at.bits, at.start_time_ms));
-            (at.time_ms, at.doubtful, at.is_classic, at.is_stale, by_age, !at.is_histogram, derived)
-        });
+        if are_replicas(parts) {
+            self.choose_replicas(&mut candidates);
+        }
+        candidates.sort_by_key(Candidate::preference);
         let mut kept: Option<Candidate> = None;
         for candidate in &candidates {
             match kept {
@@ -91,7 +103,7 @@ impl Merger<'_> {
     }
 
     /// Counts `candidate`, which has the time of `kept`. What lies before the unit is counted there.
-    fn count_duplicate(&mut self, kept: &Candidate, candidate: &Candidate) {
+    pub(super) fn count_duplicate(&mut self, kept: &Candidate, candidate: &Candidate) {
         if candidate.time_ms < self.wanted.bounds.min_ms {
             return;
         }
@@ -132,6 +144,7 @@ impl Merger<'_> {
                     bits: digest(&histogram),
                     start_time_ms: 0,
                     rank: part.block.rank,
+                    replica: part.replica,
                     part: at,
                     row,
                     is_histogram: true,

@@ -8,8 +8,8 @@
 
 use tsdb_reader::samples::{FloatColumns, HistogramColumns};
 
-use super::Appended;
-use crate::downsample::Aggregates;
+use super::{Appended, Switch};
+use crate::downsample::{Aggregates, Known};
 use crate::series::MergedSeries;
 
 /// Takes series one after the other, each with its samples of the unit: rows of tables, lines of text, what is made
@@ -33,9 +33,15 @@ pub trait Consumer {
     /// for windows, see [`Take::Windows`](super::Take::Windows).
     fn aggregates(&mut self, _aggregates: &mut Aggregates) {}
 
+    /// Steps of the next series that lead from one replica to another, to be taken away.
+    fn switches(&mut self, _switches: &mut Vec<Switch>) {}
+
     /// A series with at least one sample. Its floats are the last `appended.samples` of the columns; its histograms
     /// are to come.
     fn begin(&mut self, series: &MergedSeries, appended: Appended) -> Result<(), Self::Error>;
+
+    /// A series without a sample of the unit; `before` is the last float of before, where that is asked for.
+    fn without_rows(&mut self, _series: &MergedSeries, _before: Option<Known>) {}
 
     /// Some more histograms have been appended, at least one. `more` says that others follow; they wait for less to
     /// be in the columns than makes a portion, or come one by one.
@@ -65,6 +71,4 @@ pub struct Windows {
     pub left_out: u64,
     /// Histograms that could not be added up with the others of their window.
     pub lost: u64,
-    /// Samples of a counter within the lookback before the first window.
-    pub context: u64,
 }

@@ -13,7 +13,9 @@ impl Merger<'_> {
         let bounds = self.wanted.bounds;
         let inside = |part: &&Part<'_>| {
             let meta = part.meta;
-            let is_inside = bounds.contains(meta.min_time_ms) && bounds.contains(meta.max_time_ms);
+            let is_inside = bounds.contains(meta.min_time_ms)
+                && bounds.contains(meta.max_time_ms)
+                && self.is_writable(meta.min_time_ms);
             part.deleted.is_empty() && (is_inside || part.is_context)
         };
         if self.wanted.drop_stale || !parts.iter().all(inside) {
@@ -31,8 +33,9 @@ impl Merger<'_> {
             .map(|part| part.chunk.num_samples().map_or(0, u64::from))
             .sum();
         let (before, of_unit) = times_ms.split_at(times_ms.partition_point(|&at| at < bounds.min_ms));
-        let is_inside =
-            before.len() as u64 == context && of_unit.last().is_none_or(|&at| bounds.contains(at));
+        let is_inside = before.len() as u64 == context
+            && of_unit.first().is_none_or(|&at| self.is_writable(at))
+            && of_unit.last().is_none_or(|&at| bounds.contains(at));
         is_inside && ascend(times_ms)
     }
 
@@ -61,7 +64,8 @@ impl Merger<'_> {
                 return None;
             }
             last = Some(end);
-            let inside = self.wanted.bounds.contains(first) && self.wanted.bounds.contains(end);
+            let bounds = self.wanted.bounds;
+            let inside = bounds.contains(first) && bounds.contains(end) && self.is_writable(first);
             let touched =
                 part.deleted.iter().any(|gone| gone.min_time_ms <= end && first <= gone.max_time_ms);
             if !inside || touched || self.wanted.drop_stale {

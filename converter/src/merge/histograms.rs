@@ -19,6 +19,7 @@ use tsdb_reader::samples::{
 
 use super::choice::Candidate;
 use crate::rows::{SeriesExtent, histograms_weight};
+use crate::time::TimeBounds;
 
 /// Buckets that are held between choice and rows, about: 8 bytes each.
 const HELD_BUCKETS: usize = 1 << 19;
@@ -57,6 +58,8 @@ struct Source {
 /// One histogram.
 #[derive(Debug, Clone, Copy)]
 struct Chosen {
+    time_ms: i64,
+    is_stale: bool,
     part: u32,
     row: u32,
     /// The sample handed out before it is the one before it in the block.
@@ -121,8 +124,8 @@ impl ChosenHistograms {
 
     /// Chooses a histogram, in time order; `is_row` unless it lies before the unit.
     pub(super) fn choose(&mut self, candidate: &Candidate, follows: bool, is_row: bool) {
-        let Candidate { part, row, time_ms, .. } = *candidate;
-        self.chosen.push(Chosen { part, row, follows });
+        let Candidate { part, row, time_ms, is_stale, .. } = *candidate;
+        self.chosen.push(Chosen { time_ms, is_stale, part, row, follows });
         if is_row {
             self.extent = self.extent.with(SeriesExtent::of(&[time_ms]));
         }
@@ -140,6 +143,13 @@ impl ChosenHistograms {
     /// Number and times of all that is chosen, but for what lies before the unit.
     pub(super) fn extent(&self) -> SeriesExtent {
         self.extent
+    }
+
+    /// Times inside `bounds` of those chosen that are no stale markers.
+    pub(super) fn times_in(&self, bounds: TimeBounds) -> impl Iterator<Item = i64> {
+        let from = self.chosen.partition_point(|chosen| chosen.time_ms < bounds.min_ms);
+        let inside = self.chosen.iter().skip(from).take_while(move |chosen| chosen.time_ms <= bounds.max_ms);
+        inside.filter(|chosen| !chosen.is_stale).map(|chosen| chosen.time_ms)
     }
 
     /// Appends to `columns`, one at least, until they weigh as much as `buckets`; true when there is more.
@@ -282,6 +292,7 @@ mod tests {
                 bits: 0,
                 start_time_ms: 0,
                 rank: 0,
+                replica: 0,
                 part,
                 row,
                 is_histogram: true,

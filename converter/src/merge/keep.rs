@@ -4,7 +4,6 @@ use tsdb_reader::samples::{FloatColumns, is_stale_nan};
 
 use super::parts::Part;
 use super::{Appended, Merger, Take, Windows};
-use crate::coverage::Coverage;
 use crate::series::MergedSeries;
 use crate::tally::{Loss, RuleTally};
 use crate::time::TimeBounds;
@@ -30,17 +29,29 @@ pub(super) struct Terms {
 }
 
 /// A window of an aggregate chunk.
-pub(super) struct Window<'c> {
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Window {
     /// Time in the chunk.
     pub(super) end_ms: i64,
     /// Its bounds.
     pub(super) bounds: TimeBounds,
-    /// Bounds of the unit's window that it would be a part of.
-    pub(super) whole: TimeBounds,
     /// Samples in it.
     pub(super) count: u64,
-    /// Times for which there is something finer.
-    pub(super) finer: &'c Coverage,
+    /// What finer there is.
+    pub(super) finer: FinerThere,
+}
+
+/// What of a series is finer than a window of aggregates.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct FinerThere {
+    /// It holds all that the window does, or stands for it.
+    pub(super) holds: bool,
+    /// It holds the same samples.
+    pub(super) is_same: bool,
+    /// It lies inside.
+    pub(super) inside: bool,
+    /// It lies in the unit's window.
+    pub(super) in_whole: bool,
 }
 
 /// A part with what its samples are asked by.
@@ -86,13 +97,27 @@ impl Merger<'_> {
             terms.tombstoned += 1;
             return false;
         }
+        if !self.is_writable(time_ms) {
+            terms.out_of_range += 1;
+            return false;
+        }
         let dropped = self.wanted.drop_stale && is_stale;
         terms.stale_dropped += u64::from(dropped);
         !dropped
     }
 
+    /// False for a sample of the unit whose window begins before any row can.
+    pub(super) fn is_writable(&self, time_ms: i64) -> bool {
+        match self.take {
+            Take::Windows { resolution, .. } => {
+                self.wanted.writable.contains(resolution.window_start(time_ms))
+            }
+            _ => true,
+        }
+    }
+
     /// True for a window of an aggregate chunk that is a part of one of this unit; counts any that is none.
-    pub(super) fn keeps_window(&self, judge: &Judge<'_>, window: &Window<'_>, terms: &mut Terms) -> bool {
+    pub(super) fn keeps_window(&self, judge: &Judge<'_>, window: &Window, terms: &mut Terms) -> bool {
         let Window { end_ms, bounds, .. } = *window;
         if !self.wanted.bounds.contains(end_ms) {
             self.count_outside(judge, end_ms, terms);
@@ -107,9 +132,11 @@ impl Merger<'_> {
             &mut terms.tombstoned
         } else if !asked.contains(bounds.min_ms) || !asked.contains(bounds.max_ms) {
             &mut terms.outside_time_range
-        } else if window.finer.contains(bounds.intersection(judge.part.block.stated()).unwrap_or(bounds)) {
+        } else if !self.is_writable(end_ms) {
+            &mut terms.out_of_range
+        } else if window.finer.holds {
             &mut terms.superseded
-        } else if window.finer.overlaps(window.whole) {
+        } else if window.finer.inside || window.finer.in_whole {
             &mut terms.mixed
         } else if window.count == 0 {
             &mut terms.left_out
@@ -193,7 +220,6 @@ impl Merger<'_> {
         tally.aggregated += stored - lost - left_out;
         tally.windows += windows.rows;
         tally.histogram_windows += windows.histograms;
-        tally.context += windows.context;
         tally.series += u64::from(windows.rows > 0);
     }
 

@@ -32,6 +32,8 @@ pub(super) struct Part<'a> {
     pub(super) chunk: &'a Chunk,
     /// Position of the member it is of, and its own among the member's chunks.
     pub(super) place: (usize, usize),
+    /// Which of the replicas of the series it is of.
+    pub(super) replica: u32,
     /// Of a classic series that stands for native histograms.
     pub(super) is_classic: bool,
     /// All of it lies before the unit.
@@ -62,7 +64,10 @@ impl<'a> Merger<'a> {
                         if self.count_header(member.block, block, meta, chunk) {
                             let is_classic = self.blocks.is_own(member.block);
                             let is_context = self.is_context(block, meta);
-                            parts.push(Part { block, meta, deleted, chunk, place, is_classic, is_context });
+                            let replica = member.replica;
+                            let part =
+                                Part { block, meta, deleted, chunk, place, replica, is_classic, is_context };
+                            parts.push(part);
                         }
                     }
                     Err(error) if self.owns(block, meta) => {

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+pub mod aggregates;
 pub mod windows;
 pub mod written;
 
@@ -18,10 +19,12 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 use tsdb_converter::convert::{ConvertError, RunOptions, convert};
 use tsdb_converter::dest::Manifest;
+use tsdb_converter::discover::Choice;
 use tsdb_converter::identities::series_id;
 use tsdb_converter::options::ConvertOptions;
 use tsdb_converter::pipeline::Progress;
 use tsdb_converter::report::Report;
+use tsdb_converter::store::Stores;
 use tsdb_reader::Labels;
 
 /// Bits of the stale marker.
@@ -293,7 +296,15 @@ fn add_rows(batch: &RecordBatch, rows: &mut Vec<Row>) {
 
 pub fn run_options(threads: usize) -> RunOptions {
     let (memory_limit, temp_dir) = (512 << 20, std::env::temp_dir());
-    RunOptions { threads, memory_limit, temp_dir, strict: false, include_head: false }
+    RunOptions {
+        threads,
+        memory_limit,
+        temp_dir,
+        strict: false,
+        include_head: false,
+        stores: Stores::default(),
+        choice: Choice::default(),
+    }
 }
 
 pub fn convert_to(

@@ -20,6 +20,17 @@ pub fn labels(metric: &str, others: &[(&str, &str)]) -> Labels {
 
 /// Positive buckets (0.5,1], (1,2] and (2,4].
 pub fn push_histogram(builder: &mut BlockBuilder, series: SeriesId, timestamp_ms: i64, buckets: &[u64]) {
+    push_histogram_since(builder, series, timestamp_ms, 0, buckets);
+}
+
+/// The same with the time at which the counter began.
+pub fn push_histogram_since(
+    builder: &mut BlockBuilder,
+    series: SeriesId,
+    timestamp_ms: i64,
+    start_timestamp_ms: i64,
+    buckets: &[u64],
+) {
     let layout = HistogramLayout {
         positive_spans: vec![Span { offset: 0, length: u32::try_from(buckets.len()).unwrap() }],
         ..HistogramLayout::default()
@@ -27,7 +38,7 @@ pub fn push_histogram(builder: &mut BlockBuilder, series: SeriesId, timestamp_ms
     let count = buckets.iter().sum();
     let row = HistogramRow {
         timestamp_ms,
-        start_timestamp_ms: 0,
+        start_timestamp_ms,
         sum: count as f64,
         count,
         zero_count: 0,

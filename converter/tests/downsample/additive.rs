@@ -1,6 +1,6 @@
 //! Increases add up over windows, partitions, blocks, shards and runs: against a plain reference over the samples.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use proptest::prelude::*;
@@ -130,6 +130,17 @@ impl Input {
     }
 }
 
+/// Removes the blocks that end before `start_ms`.
+fn expire(folder: &Path, start_ms: i64) {
+    for block in std::fs::read_dir(folder).unwrap().map(|block| block.unwrap().path()) {
+        let meta: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(block.join("meta.json")).unwrap()).unwrap();
+        if meta["maxTime"].as_i64().unwrap() <= start_ms {
+            std::fs::remove_dir_all(block).unwrap();
+        }
+    }
+}
+
 /// Sum of the increases of each series.
 fn sums(windows: &BTreeMap<i64, Vec<Window>>) -> BTreeMap<i64, f64> {
     let sum = |windows: &Vec<Window>| windows.iter().map(Window::increase).sum();
@@ -184,6 +195,46 @@ proptest! {
             }
         }
         prop_assert_eq!(windows_in(dest.path(), "samples_5m"), input.windows(300_000));
+    }
+
+    #[test]
+    fn late_blocks_end_where_one_run_does_though_each_hour_before_has_expired(input in input()) {
+        let (source, dest) = (scratch(), scratch());
+        let options = sharded("5m", PartitionBy::Hour, 1);
+        let run = || -> Result<(), TestCaseError> {
+            let report = convert_to(source.path(), dest.path(), &options, 2).unwrap();
+            prop_assert!(report.adds_up && report.units.frozen == 0, "{report:#?}");
+            prop_assert!(report.findings.is_empty(), "{report:#?}");
+            Ok(())
+        };
+        let times_ms = input.series.iter().flatten().map(|sample| sample.0);
+        let hours: BTreeSet<i64> = times_ms.map(|time_ms| time_ms.div_euclid(HOUR_MS) * HOUR_MS).collect();
+        prop_assume!(hours.len() < 128);
+        let mut ages = 0..;
+        for start_ms in hours {
+            for late in [false, true] {
+                let is_inside = |(at, sample): &(usize, &Sample)| {
+                    input.late[*at] == late && (start_ms..start_ms + HOUR_MS).contains(&sample.0)
+                };
+                let of_block = |samples: &Vec<Sample>| -> Vec<Sample> {
+                    samples.iter().enumerate().filter(is_inside).map(|(_, sample)| *sample).collect()
+                };
+                let named = SERIES.iter().zip(&input.series);
+                let mut series: Vec<_> =
+                    named.map(|(name, samples)| (labels(name), of_block(samples))).collect();
+                if late {
+                    expire(source.path(), start_ms);
+                } else {
+                    // So that each hour is converted before its late samples come.
+                    series.push((labels("beat"), vec![(start_ms, 0, 0)]));
+                }
+                write_block(source.path(), ages.next().unwrap(), &series);
+                run()?;
+            }
+        }
+        let mut found = windows_in(dest.path(), "samples_5m");
+        found.remove(&series_id(&labels("beat")));
+        prop_assert_eq!(found, input.windows(300_000));
     }
 
     #[test]

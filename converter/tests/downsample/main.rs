@@ -5,6 +5,7 @@
 mod additive;
 #[path = "../common/mod.rs"]
 mod common;
+mod expiry;
 mod reruns;
 mod thanos;
 mod tiers;

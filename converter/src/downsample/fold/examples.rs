@@ -43,7 +43,7 @@ fn a_window_says_what_its_samples_are() {
     assert_eq!((windows.sums, windows.mins, windows.maxs), (vec![8.0, 7.0], vec![1.0, 7.0], vec![5.0, 7.0]));
     assert_eq!((windows.firsts, windows.lasts), (vec![2.0, 7.0], vec![1.0, 7.0]));
     assert!(windows.increases.iter().all(|increase| increase.to_bits() == STALE_NAN_BITS));
-    assert_eq!((folded.samples, folded.left_out, folded.context), (4, 2, 0));
+    assert_eq!((folded.samples, folded.left_out), (4, 2));
     assert_eq!((folded.min_time_ms, folded.max_time_ms), (0, 60_000));
 }
 
@@ -115,7 +115,5 @@ proptest! {
         prop_assert_eq!(joined, whole);
         prop_assert_eq!(head.samples + tail.samples, all.samples);
         prop_assert_eq!(head.left_out + tail.left_out, all.left_out);
-        let is_context = |at: &&Sample| at.0 < start_ms && !at.1.is_nan();
-        prop_assert_eq!(tail.context, near.iter().filter(is_context).count() as u64);
     }
 }

@@ -25,8 +25,6 @@ fn by_the_rule(
         let step = steps.map(|steps| step_of(before, (time_ms, value), start_time_ms, steps));
         before = Some((time_ms, value));
         if is_context {
-            let is_near = |steps: Steps| start_ms.saturating_sub(steps.lookback_ms) <= time_ms;
-            folded.context += u64::from(steps.is_some_and(is_near));
             continue;
         }
         if folded.samples == 0 {
