@@ -5,9 +5,10 @@ use std::io::{self, Write};
 use jiff::Timestamp;
 use tsdb_converter::archive::Unpacked;
 use tsdb_converter::finding::{Finding, Findings, Severity};
+use tsdb_converter::store::{StoreReport, StoreUsage};
 
 use crate::args::{LogFormat, TalkArgs};
-use crate::table::size;
+use crate::table::{counted, size};
 
 /// How loud a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,6 +89,13 @@ impl Messages {
         }
     }
 
+    /// What was asked of stores.
+    pub fn stores(&self, stores: &[StoreReport]) {
+        for store in stores {
+            self.detail(&store_sentence(store));
+        }
+    }
+
     fn say(&self, level: Level, message: &str, finding: Option<&Finding>) {
         if level > self.loudest {
             return;
@@ -120,6 +128,19 @@ impl Messages {
         // When nobody listens on standard error either, the exit code says it.
         let _nobody_listens = io::stderr().lock().write_all(line.as_bytes());
     }
+}
+
+/// What was asked of a store, and what it sent.
+pub fn store_sentence(store: &StoreReport) -> String {
+    let StoreUsage { requests, lists, gets, bytes_read, .. } = store.usage;
+    format!(
+        "{}: {} ({}, {}), {} received",
+        store.location,
+        counted(requests, "request", "requests"),
+        counted(lists, "listing", "listings"),
+        counted(gets, "read", "reads"),
+        size(bytes_read),
+    )
 }
 
 /// How much of an archive was unpacked, and where to.

@@ -5,22 +5,29 @@ pub mod values;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use tsdb_converter::anatomy::Part;
 use tsdb_converter::convert::RunOptions;
-use tsdb_converter::discover::{ReadOptions, STANDARD_INPUT};
+use tsdb_converter::discover::{Choice, ReadOptions, STANDARD_INPUT};
 use tsdb_converter::downsample::{DownsampleOptions, Tier, read_rules};
 use tsdb_converter::error::error_chain;
 use tsdb_converter::options::{ConvertOptions, Histograms, StaleMarkers};
-use tsdb_converter::relabel::LabelOptions;
+use tsdb_converter::relabel::{LabelOptions, TENANT};
 use tsdb_converter::resolution::Resolution;
 use tsdb_converter::sink::{Compression, Format, Layout, OutputOptions, Profile};
+use tsdb_converter::store::Stores;
+use tsdb_converter::store::config::{open_config, open_config_file};
+use tsdb_converter::store::location::Environment;
 use tsdb_converter::time::PartitionBy;
 
-use values::{Shards, Width, choice, label, lookback, shards, size_bytes, tier, time_ms, window};
+use values::{
+    Secret, Selector, Shards, Width, choice, delay, label, lookback, selector, shards, size_bytes, tier,
+    time_ms, window,
+};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -99,12 +106,57 @@ pub enum Command {
 #[derive(Debug, clap::Args)]
 pub struct SourceArgs {
     /// A block folder (meta.json, index, chunks), or a folder of blocks: snapshot, data directory, bucket on disk;
-    /// or a .tar, .tar.gz or .tar.zst of one, - for standard input
-    #[arg(value_name = "SOURCE", required = true, value_hint = ValueHint::AnyPath)]
-    pub sources: Vec<PathBuf>,
+    /// or a .tar, .tar.gz or .tar.zst of one, - for standard input;
+    /// or a prefix of a bucket: s3://BUCKET/PREFIX, gs://, az://, https://, file:///
+    #[arg(
+        value_name = "SOURCE",
+        required_unless_present_any = ["objstore_config_file", "objstore_config"],
+        value_hint = ValueHint::AnyPath
+    )]
+    sources: Vec<PathBuf>,
+    /// Thanos' bucket configuration, a YAML file: each SOURCE is a prefix in that bucket, none means all of it
+    #[arg(long = "objstore.config-file", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    objstore_config_file: Option<PathBuf>,
+    /// The same as YAML; who may list processes sees the keys in it
+    #[arg(long = "objstore.config", value_name = "YAML", conflicts_with = "objstore_config_file")]
+    objstore_config: Option<Secret>,
     /// Read the heads of data directories too: the newest hours, which are in no block yet
     #[arg(long)]
     pub include_head: bool,
+}
+
+/// Which blocks of it.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Which blocks")]
+pub struct ChoiceArgs {
+    /// Only the blocks of this tenant: a folder in SOURCE, as in a bucket of Mimir or Cortex; repeatable
+    #[arg(long = "tenant", value_name = "NAME")]
+    pub tenants: Vec<String>,
+    /// Only blocks whose external labels this selector matches: {cluster="eu",replica=~"a|b"}; repeatable, blocks of any
+    /// of them
+    #[arg(long = "block-label", value_name = "SELECTOR", value_parser = selector)]
+    pub block_labels: Vec<Selector>,
+    /// Blocks marked for deletion are read until their mark is older than this [default: 24h]
+    #[arg(long, value_name = "TIME", value_parser = delay)]
+    pub ignore_deletion_marks_delay: Option<Duration>,
+    /// Blocks are read once they are older than this, results of compaction at once [default: 30m for blocks that were
+    /// uploaded to a bucket, 0s for others]
+    #[arg(long, value_name = "TIME", value_parser = delay)]
+    pub consistency_delay: Option<Duration>,
+}
+
+impl ChoiceArgs {
+    /// As the library takes them.
+    pub fn choice(&self) -> Choice {
+        let defaults = Choice::default();
+        Choice {
+            tenants: self.tenants.iter().cloned().collect(),
+            block_labels: self.block_labels.iter().map(|Selector(matchers)| matchers.clone()).collect(),
+            deletion_marks_delay: self.ignore_deletion_marks_delay.unwrap_or(defaults.deletion_marks_delay),
+            consistency_delay: self.consistency_delay,
+            ..defaults
+        }
+    }
 }
 
 /// Why standard input will not do as SOURCE of some commands.
@@ -112,9 +164,24 @@ pub const READ_TWICE: &str =
     "cannot take standard input: a plan and each of its units read SOURCE again; give the archive as a file";
 
 impl SourceArgs {
+    /// Each SOURCE; of a configured bucket all, unless some are given.
+    pub fn sources(&self) -> Vec<PathBuf> {
+        if self.sources.is_empty() { vec![PathBuf::new()] } else { self.sources.clone() }
+    }
+
     /// True when one of them is standard input.
     pub fn reads_standard_input(&self) -> bool {
         self.sources.iter().any(|source| source.as_os_str() == STANDARD_INPUT)
+    }
+
+    /// The stores that they may lie in.
+    pub fn stores(&self) -> Result<Stores, String> {
+        let configured = match (&self.objstore_config_file, &self.objstore_config) {
+            (Some(file), _) => open_config_file(file),
+            (None, Some(Secret(text))) => open_config("--objstore.config", text, Environment::of_process()),
+            (None, None) => return Ok(Stores::default()),
+        };
+        configured.map(Stores::configured).map_err(|error| error_chain(&error))
     }
 }
 
@@ -228,6 +295,10 @@ impl OutputArgs {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Labels and partitions")]
 pub struct ShapeArgs {
+    /// Labels that tell replicas of one series apart, of a block or of a series: they are removed, and of the replicas
+    /// one at a time is followed, as Thanos does
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub replica_label: Vec<String>,
     /// Labels to remove
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', conflicts_with = "keep_labels")]
     pub drop_labels: Vec<String>,
@@ -237,6 +308,9 @@ pub struct ShapeArgs {
     /// A label to add to every series; repeatable
     #[arg(long, value_name = "NAME=VALUE", value_parser = label)]
     pub add_label: Vec<(String, String)>,
+    /// The label that a tenant becomes [default: tenant]
+    #[arg(long, value_name = "NAME")]
+    pub tenant_label: Option<String>,
     /// Write series that become equal through dropped or kept labels as one
     #[arg(long)]
     pub allow_merge: bool,
@@ -260,9 +334,11 @@ pub struct ShapeArgs {
 impl ShapeArgs {
     fn is_given(&self) -> bool {
         let Self {
+            replica_label,
             drop_labels,
             keep_labels,
             add_label,
+            tenant_label,
             allow_merge,
             metadata,
             stale_markers,
@@ -270,7 +346,9 @@ impl ShapeArgs {
             partition_by,
             shards,
         } = self;
-        !(metadata.is_empty() && drop_labels.is_empty() && keep_labels.is_empty() && add_label.is_empty())
+        let labels = [replica_label, drop_labels, keep_labels];
+        !(metadata.is_empty() && labels.iter().all(|names| names.is_empty()) && add_label.is_empty())
+            || tenant_label.is_some()
             || *allow_merge
             || stale_markers.is_some()
             || histograms.is_some()
@@ -375,9 +453,12 @@ impl ShapingArgs {
             partition_by: shape.partition_by.unwrap_or_default(),
             shards: shape.shards.and_then(|Shards(number)| number),
             labels: LabelOptions {
+                replica: shape.replica_label.iter().cloned().collect(),
                 drop: shape.drop_labels.iter().cloned().collect(),
                 keep: shape.keep_labels.iter().cloned().collect(),
                 add: shape.add_label.iter().cloned().collect::<BTreeMap<_, _>>(),
+                // The default is as good as nothing said.
+                tenant: shape.tenant_label.clone().filter(|name| name != TENANT),
             },
             allow_merge: shape.allow_merge,
             selectors: self.select.selectors.clone(),
@@ -410,9 +491,9 @@ impl ResourceArgs {
     }
 
     /// How SOURCE is read.
-    pub fn read(&self, source: &SourceArgs) -> ReadOptions {
+    pub fn read(&self, source: &SourceArgs, choice: Choice) -> Result<ReadOptions, String> {
         let read = ReadOptions::new(self.memory_limit, self.temp_dir());
-        ReadOptions { include_head: source.include_head, ..read }
+        Ok(ReadOptions { include_head: source.include_head, stores: source.stores()?, choice, ..read })
     }
 }
 
@@ -420,6 +501,7 @@ const CONVERT_EXAMPLES: &str = "\
 Examples:
   promblock convert /var/lib/prometheus/data --to out
   promblock convert snapshot/ --to out --match '{job=\"node\"}' --min-time 2026-11-01T00:00:00Z
+  promblock convert s3://bucket/prefix --to out --match up
   promblock convert blocks/ --to out --format ndjson --layout flat --label-columns job,instance
 
 A rerun converts only what is new or has changed. DEST/_promblock/manifest.json lists what is published.";
@@ -431,7 +513,10 @@ pub struct ConvertArgs {
     /// Where blocks are.
     #[command(flatten)]
     pub source: SourceArgs,
-    /// DEST: a new folder, an empty one, or one of an earlier conversion with the same options
+    /// Which blocks of it.
+    #[command(flatten)]
+    pub choice: ChoiceArgs,
+    /// DEST: a new folder, an empty one, or one of an earlier conversion with the same options; or such a prefix of a bucket: s3://, gs://, az://
     #[arg(long, value_name = "DEST", value_hint = ValueHint::DirPath)]
     pub to: PathBuf,
     /// What shapes the output.
@@ -459,15 +544,17 @@ pub struct ConvertArgs {
 
 impl ConvertArgs {
     /// Options that do not shape the output.
-    pub fn run_options(&self) -> RunOptions {
+    pub fn run_options(&self) -> Result<RunOptions, String> {
         let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        RunOptions {
+        Ok(RunOptions {
             threads: self.threads.map_or_else(cores, NonZeroUsize::get),
             memory_limit: self.resources.memory_limit,
             temp_dir: self.resources.temp_dir(),
             strict: self.strict,
             include_head: self.source.include_head,
-        }
+            stores: self.source.stores()?,
+            choice: self.choice.choice(),
+        })
     }
 }
 
@@ -477,6 +564,9 @@ pub struct InspectArgs {
     /// Where blocks are.
     #[command(flatten)]
     pub source: SourceArgs,
+    /// Which blocks of it.
+    #[command(flatten)]
+    pub choice: ChoiceArgs,
     /// Only series that this PromQL selector matches; repeatable, series of any of them
     #[arg(long = "match", value_name = "SELECTOR")]
     pub selectors: Vec<String>,
@@ -539,6 +629,9 @@ pub struct DumpArgs {
     /// Where blocks are.
     #[command(flatten)]
     pub source: SourceArgs,
+    /// Which blocks of it.
+    #[command(flatten)]
+    pub choice: ChoiceArgs,
     /// Form of the lines
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = DumpForm::Prom)]
     pub format: DumpForm,
@@ -594,6 +687,9 @@ pub struct PlanArgs {
     /// Where blocks are.
     #[command(flatten)]
     pub source: SourceArgs,
+    /// Which blocks of it.
+    #[command(flatten)]
+    pub choice: ChoiceArgs,
     /// DEST, which the plan is made for; options and shards are recorded there
     #[arg(long, value_name = "DEST", value_hint = ValueHint::DirPath)]
     pub to: PathBuf,

@@ -1,13 +1,17 @@
 //! Values of flags: times, sizes, pairs, and names of choices.
 
+use std::convert::Infallible;
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use tsdb_converter::downsample::Tier;
 use tsdb_converter::resolution::{DurationError, Resolution, parse_duration};
+use tsdb_reader::matcher::{Matcher, parse_matchers};
 
 /// A time: RFC 3339, or milliseconds since the epoch. Parts of a millisecond count up to the next one, since all
 /// samples before it are before that time.
@@ -35,6 +39,24 @@ pub fn size_bytes(text: &str) -> Result<u64, String> {
     let wrong = || "not a size; give bytes, or a number with KiB, MiB or GiB, like 512MiB".to_owned();
     let size: u64 = number.parse().map_err(|_| wrong())?;
     size.checked_mul(unit).ok_or_else(wrong)
+}
+
+/// A text that may hold keys, and is not shown.
+#[derive(Clone)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl FromStr for Secret {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.to_owned()))
+    }
 }
 
 /// What `--resolution` says.
@@ -77,6 +99,21 @@ pub fn lookback(text: &str) -> Result<i64, String> {
         Ok(duration_ms) => Ok(duration_ms),
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// A delay; 0s for none.
+pub fn delay(text: &str) -> Result<Duration, String> {
+    let delay_ms = parse_duration(text).map_err(|error| error.to_string())?;
+    Ok(Duration::from_millis(u64::try_from(delay_ms).unwrap_or_default()))
+}
+
+/// A selector of external labels.
+#[derive(Debug, Clone)]
+pub struct Selector(pub Vec<Matcher>);
+
+/// A selector; its matchers may match the empty value.
+pub fn selector(text: &str) -> Result<Selector, String> {
+    parse_matchers(text).map(Selector).map_err(|error| error.to_string())
 }
 
 /// `key=value`; the value may hold `=`.

@@ -14,7 +14,7 @@ use crate::messages::Messages;
 /// Runs the command.
 pub fn run(args: &CommitArgs, messages: &Messages) -> Result<u8, Failure> {
     let begun = Instant::now();
-    let report = commit(&args.dest, read_plan(&args.plan)?)?;
+    let report = commit(super::destination(&args.dest)?, read_plan(&args.plan)?)?;
     if args.json {
         messages.findings(&report.findings);
     }

@@ -12,7 +12,9 @@ use tsdb_converter::error::error_chain;
 use tsdb_converter::estimate::estimate;
 use tsdb_converter::options::ConvertOptions;
 use tsdb_converter::pipeline::Progress;
+use tsdb_converter::report::Report;
 
+use super::destination;
 use super::report::{print_json, print_report};
 use crate::args::{ConvertArgs, READ_TWICE};
 use crate::exit::{DONE, Failure};
@@ -23,16 +25,16 @@ use crate::table::{count, counted, size};
 
 /// Runs the command.
 pub fn run(args: &ConvertArgs, messages: &Messages, stop: &Stop) -> Result<u8, Failure> {
-    let (sources, run) = (&args.source.sources, args.run_options());
     let options = args.shaping.options().map_err(Failure::Message)?;
     if args.dry_run {
         return print_dry_run(args, &options, messages);
     }
+    let (sources, run) = (args.source.sources(), args.run_options().map_err(Failure::Message)?);
     let begun = Instant::now();
     let progress = Arc::new(Progress::default());
     let bar = Bar::show(&progress, messages.wants_progress());
     let converted = match &args.unit {
-        None => convert(sources, &args.to, &options, &run, &progress, stop.flag()),
+        None => convert(&sources, destination(&args.to)?, &options, &run, &progress, stop.flag()),
         Some(_) if args.shaping.is_given() => {
             let message = "--unit takes the options from DEST; leave out the others that shape the output";
             return Err(Failure::Message(message.to_owned()));
@@ -42,15 +44,16 @@ pub fn run(args: &ConvertArgs, messages: &Messages, stop: &Stop) -> Result<u8, F
         }
         Some(file) => {
             let units = read_plan(file)?.units;
-            convert_units(sources, &args.to, &units, &run, &progress, stop.flag())
+            convert_units(&sources, destination(&args.to)?, &units, &run, &progress, stop.flag())
         }
     };
     drop(bar);
-    let report = converted?;
+    let report = Report { stores: run.stores.report(), ..converted? };
     if args.json {
         messages.findings(&report.findings); // The report in words lists them.
     }
     messages.unpacked(&report.unpacked);
+    messages.stores(&report.stores);
     for block in &report.blocks {
         messages.detail(&format!("{}: {} read", block.location, counted(block.read, "sample", "samples")));
     }
@@ -72,10 +75,12 @@ pub fn read_plan(file: &Path) -> Result<PlanFile, Failure> {
 }
 
 fn print_dry_run(args: &ConvertArgs, options: &ConvertOptions, messages: &Messages) -> Result<u8, Failure> {
-    let dry_run = dry_run(&args.source.sources, &args.resources.read(&args.source), &args.to, options)?;
+    let read = args.resources.read(&args.source, args.choice.choice()).map_err(Failure::Message)?;
+    let dry_run = dry_run(&args.source.sources(), &read, destination(&args.to)?, options)?;
     let estimate = estimate(&dry_run, options);
     let DryRun { dest, planned, done } = dry_run;
     messages.unpacked(&planned.unpacked);
+    messages.stores(&read.stores.report());
     messages.findings(&planned.findings);
     let mut out = io::stdout().lock();
     if args.json {

@@ -14,7 +14,7 @@ use crate::table::counted;
 /// Runs the command.
 pub fn run(args: &DumpArgs, messages: &Messages) -> Result<u8, Failure> {
     let options = DumpOptions {
-        sources: args.source.sources.clone(),
+        sources: args.source.sources(),
         format: match args.format {
             DumpForm::Prom => DumpFormat::Prom,
             DumpForm::Openmetrics => DumpFormat::OpenMetrics,
@@ -26,6 +26,8 @@ pub fn run(args: &DumpArgs, messages: &Messages) -> Result<u8, Failure> {
         temp_dir: args.resources.temp_dir(),
         memory_limit: args.resources.memory_limit,
         include_head: args.source.include_head,
+        stores: args.source.stores().map_err(Failure::Message)?,
+        choice: args.choice.choice(),
     };
     let report = dump(&options, &mut io::stdout().lock()).map_err(|error| match error {
         DumpError::Convert(error) => Failure::from(error),
@@ -33,6 +35,7 @@ pub fn run(args: &DumpArgs, messages: &Messages) -> Result<u8, Failure> {
         error => Failure::Message(error_chain(&error)),
     })?;
     messages.unpacked(&report.unpacked);
+    messages.stores(&options.stores.report());
     messages.findings(&report.findings);
     let tally = &report.tally;
     for (&loss, &lost) in &tally.lost {

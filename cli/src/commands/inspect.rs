@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use tsdb_converter::anatomy::{Part, Row, show, single_block};
+use tsdb_converter::discover::ReadOptions;
 use tsdb_converter::finding::{Findings, Severity};
 use tsdb_converter::inspect::{InspectOptions, Inspection, MetricInfo, inspect};
 use tsdb_converter::plot::{Plot, PlotOptions, plot};
@@ -26,13 +27,14 @@ pub fn run(args: &InspectArgs, messages: &Messages) -> Result<u8, Failure> {
         return picture(args, file, messages);
     }
     let options = InspectOptions {
-        sources: args.source.sources.clone(),
-        read: args.resources.read(&args.source),
+        sources: args.source.sources(),
+        read: read(args)?,
         selectors: args.selectors.clone(),
         top: args.top,
     };
     let inspection = inspect(&options)?;
     messages.unpacked(&inspection.unpacked);
+    messages.stores(&options.read.stores.report());
     messages.findings(&inspection.findings);
     if args.json {
         print_json(&inspection)?
@@ -40,6 +42,10 @@ pub fn run(args: &InspectArgs, messages: &Messages) -> Result<u8, Failure> {
         print(&inspection)?
     }
     Ok(exit_code(&inspection.findings))
+}
+
+fn read(args: &InspectArgs) -> Result<ReadOptions, Failure> {
+    args.resources.read(&args.source, args.choice.choice()).map_err(Failure::Message)
 }
 
 fn exit_code(findings: &Findings) -> u8 {
@@ -52,8 +58,8 @@ fn picture(args: &InspectArgs, file: &Path, messages: &Messages) -> Result<u8, F
     const FIVE_MINUTES_MS: i64 = 300_000;
     let resolution = args.resolution.or(Resolution::windows(FIVE_MINUTES_MS)).unwrap_or_default();
     let options = PlotOptions {
-        sources: args.source.sources.clone(),
-        read: args.resources.read(&args.source),
+        sources: args.source.sources(),
+        read: read(args)?,
         selectors: args.selectors.clone(),
         resolution,
         memory_limit: args.resources.memory_limit,
@@ -63,6 +69,7 @@ fn picture(args: &InspectArgs, file: &Path, messages: &Messages) -> Result<u8, F
     messages.findings(&findings);
     let Plot { svg, labels, samples, windows, unpacked } = drawn.map_err(|error| Failure::of(&error))?;
     messages.unpacked(&unpacked);
+    messages.stores(&options.read.stores.report());
     fs::write(file, svg)
         .map_err(|error| Failure::Message(format!("cannot write {}: {error}", file.display())))?;
     messages.info(&format!(
@@ -75,11 +82,12 @@ fn picture(args: &InspectArgs, file: &Path, messages: &Messages) -> Result<u8, F
 
 /// Shows the bytes of a structure.
 fn bytes(args: &InspectArgs, part: &Part, messages: &Messages) -> Result<u8, Failure> {
-    let [source] = args.source.sources.as_slice() else {
+    let sources = args.source.sources();
+    let [source] = sources.as_slice() else {
         return Err(Failure::Message("--bytes takes one SOURCE".to_owned()));
     };
     let mut findings = Vec::new();
-    let source = single_block(source, &args.resources.read(&args.source), &mut findings);
+    let source = single_block(source, &read(args)?, &mut findings);
     findings.iter().for_each(|finding| messages.finding(finding));
     let source = source.map_err(|error| Failure::of(&error))?;
     let mut out = BufWriter::new(io::stdout().lock());

@@ -10,3 +10,14 @@ pub mod plan;
 mod report;
 pub mod schema;
 pub mod verify;
+
+use std::path::Path;
+
+use tsdb_converter::dest::Destination;
+
+use crate::exit::Failure;
+
+/// The DEST that a command was given.
+fn destination(to: &Path) -> Result<Destination, Failure> {
+    Destination::parse(to).map_err(|error| Failure::of(&error))
+}

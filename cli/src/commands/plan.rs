@@ -15,9 +15,10 @@ pub fn run(args: &PlanArgs, messages: &Messages) -> Result<u8, Failure> {
         return Err(Failure::Message(format!("plan {READ_TWICE}")));
     }
     let options = args.shaping.options().map_err(Failure::Message)?;
-    let (header, planned) =
-        plan(&args.source.sources, &args.resources.read(&args.source), &args.to, &options)?;
+    let read = args.resources.read(&args.source, args.choice.choice()).map_err(Failure::Message)?;
+    let (header, planned) = plan(&args.source.sources(), &read, super::destination(&args.to)?, &options)?;
     messages.unpacked(&planned.unpacked);
+    messages.stores(&read.stores.report());
     messages.findings(&planned.findings);
     let mut out = BufWriter::new(io::stdout().lock());
     let mut line = |value: serde_json::Result<String>| match value {

@@ -8,7 +8,7 @@ use tsdb_converter::head::account::{Dropped, HeadAccount};
 use tsdb_converter::report::Report;
 use tsdb_converter::tally::{Loss, Tally};
 
-use crate::messages::unpacked_sentence;
+use crate::messages::{store_sentence, unpacked_sentence};
 use crate::table::{Align, Table, count, counted, size};
 
 /// Prints anything as JSON.
@@ -93,6 +93,12 @@ pub fn print_report(report: &Report, took: Duration) -> io::Result<()> {
         writeln!(out, "\narchives")?;
         for archive in &report.unpacked {
             writeln!(out, "  {}", unpacked_sentence(archive))?;
+        }
+    }
+    if !report.stores.is_empty() {
+        writeln!(out, "\nstores")?;
+        for store in &report.stores {
+            writeln!(out, "  {}", store_sentence(store))?;
         }
     }
     for head in &report.heads {
@@ -188,6 +194,7 @@ fn terms(samples: &Tally) -> Vec<(String, u64)> {
     add("deleted by tombstones", samples.tombstoned);
     add("outside the time range", samples.outside_time_range);
     add("duplicates", samples.duplicates);
+    add("of replicas, where another one is followed", samples.replica_removed);
     add("stale markers dropped", samples.stale_dropped);
     for (&loss, &lost) in &samples.lost {
         add(&format!("lost: {}", loss_name(loss)), lost);

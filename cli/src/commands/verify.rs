@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::Path;
 
-use tsdb_converter::discover::every_block;
+use tsdb_converter::discover::{Choice, every_block};
 use tsdb_converter::finding::{Finding, Severity};
 use tsdb_converter::verify::files::foreign_files;
 use tsdb_converter::verify::{Verified, names, verify, verify_damaged};
@@ -17,8 +17,8 @@ use crate::table::counted;
 
 /// Runs the command.
 pub fn run(args: &VerifyArgs, messages: &Messages) -> Result<u8, Failure> {
-    let discovery = every_block(&args.source.sources, &args.resources.read(&args.source))
-        .map_err(|error| Failure::of(&error))?;
+    let read = args.resources.read(&args.source, Choice::default()).map_err(Failure::Message)?;
+    let discovery = every_block(&args.source.sources(), &read).map_err(|error| Failure::of(&error))?;
     messages.unpacked(&discovery.unpacked);
     let mut out = io::stdout().lock();
     let mut written = Ok(());
@@ -52,6 +52,7 @@ pub fn run(args: &VerifyArgs, messages: &Messages) -> Result<u8, Failure> {
         add(&mut total, verify(&found.block, &found.location, &mut tell));
     }
     written?;
+    messages.stores(&read.stores.report());
     let notes = total.findings - total.broken;
     messages.info(&format!(
         "verified {}: {}, {}, {}; {}{}",
