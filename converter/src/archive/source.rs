@@ -66,11 +66,7 @@ impl Source for ArchiveSource {
         if let Some(message) = &self.segments_error {
             return Err(io::Error::new(io::ErrorKind::InvalidData, message.clone()));
         }
-        let number = |file: &BlockFile| match file {
-            BlockFile::Segment(number) => Some(*number),
-            _ => None,
-        };
-        Ok(self.contents.keys().filter_map(number).collect())
+        Ok(self.contents.keys().filter_map(|file| file.segment_number()).collect())
     }
 
     fn read(&self, file: BlockFile, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>> {

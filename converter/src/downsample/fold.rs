@@ -31,6 +31,18 @@ pub struct Known {
     pub value: Option<f64>,
 }
 
+impl Known {
+    /// The later of `sample` and the last of `known`, which ascend, before `time_ms`; at one time the known one.
+    pub fn latest(sample: Option<Self>, known: &[Self], time_ms: i64) -> Option<Self> {
+        let nearest = known.partition_point(|known| known.time_ms < time_ms).checked_sub(1);
+        let known = nearest.and_then(|nearest| known.get(nearest)).copied();
+        match (sample, known) {
+            (Some(sample), Some(known)) if known.time_ms >= sample.time_ms => Some(known),
+            (sample, known) => sample.or(known),
+        }
+    }
+}
+
 impl From<(i64, f64)> for Known {
     fn from((time_ms, value): (i64, f64)) -> Self {
         Self { time_ms, value: Some(value) }
@@ -235,14 +247,8 @@ fn append_known_increases(
         let end = at + usize::try_from(count).unwrap_or_default();
         let add = |increase: f64, at: usize| {
             let time_ms = samples.times_ms.get(at).copied().unwrap_or_default();
-            let nearest = known.partition_point(|known| known.time_ms < time_ms).checked_sub(1);
             let sample = at.checked_sub(1).and_then(|before| known_at(samples, before));
-            let known = nearest.and_then(|nearest| known.get(nearest)).copied();
-            let before = match (sample, known) {
-                (Some(sample), Some(known)) if known.time_ms >= sample.time_ms => Some(known),
-                (sample, known) => sample.or(known),
-            };
-            increase + step_to(samples, at, before, steps)
+            increase + step_to(samples, at, Known::latest(sample, known, time_ms), steps)
         };
         // As in the other way.
         increases.push((at..end).fold(-0.0, add));

@@ -265,17 +265,12 @@ impl Aggregates {
 
     /// The last value before `time_ms` that is known here or one of `raw`, from a row on, which ascend.
     pub fn before(&self, time_ms: i64, (raw, start): (&FloatColumns, usize)) -> Option<Known> {
-        let known = self.known.partition_point(|known| known.time_ms < time_ms).checked_sub(1);
-        let known = known.and_then(|at| self.known.get(at)).copied();
         let times_ms = raw.times_ms.get(start..).unwrap_or_default();
         let values = raw.values.get(start..).unwrap_or_default();
         let raws = times_ms.iter().copied().zip(values.iter().copied());
         let end = times_ms.partition_point(|&at| at < time_ms);
         let raw = raws.take(end).rev().find(|(_, value)| !value.is_nan()).map(Known::from);
-        match (known, raw) {
-            (Some(known), Some(raw)) if raw.time_ms > known.time_ms => Some(raw),
-            (known, raw) => known.or(raw),
-        }
+        Known::latest(raw, &self.known, time_ms)
     }
 
     /// Adds the steps to the first samples of chunks, and makes those shorter that something lies in. `raw` has the

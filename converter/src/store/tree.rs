@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tsdb_reader::Ulid;
-use tsdb_reader::source::{BlockFile, Source};
+use tsdb_reader::source::{BlockFile, Source, cut};
 
 use super::ranges::{BucketSource, Ranges};
 use super::{FolderListing, Object, Store};
@@ -303,11 +303,7 @@ impl Source for BlockObjects {
 
     fn read(&self, file: BlockFile, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>> {
         let Some(bytes) = self.warm.get(&file) else { return self.source.read(file, ranges) };
-        let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
-        Ok(ranges
-            .iter()
-            .map(|range| bytes.slice(at(range.start).min(at(range.end))..at(range.end)))
-            .collect())
+        Ok(ranges.iter().map(|range| cut(bytes, range)).collect())
     }
 
     fn is_far(&self) -> bool {

@@ -34,6 +34,16 @@ pub enum BlockFile {
     Segment(u32),
 }
 
+impl BlockFile {
+    /// The number in the name of a segment; none of other files.
+    pub fn segment_number(self) -> Option<u32> {
+        match self {
+            Self::Segment(number) => Some(number),
+            Self::Meta | Self::Index | Self::Tombstones => None,
+        }
+    }
+}
+
 impl fmt::Display for BlockFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -94,7 +104,7 @@ pub fn segments_of(names: impl IntoIterator<Item = String>) -> io::Result<Vec<(u
 }
 
 /// The part of `range` that `bytes` has, without copying.
-fn cut(bytes: &Bytes, range: &Range<u64>) -> Bytes {
+pub fn cut(bytes: &Bytes, range: &Range<u64>) -> Bytes {
     let end = usize::try_from(range.end).unwrap_or(usize::MAX).min(bytes.len());
     let start = usize::try_from(range.start).unwrap_or(usize::MAX).min(end);
     bytes.slice(start..end)

@@ -190,12 +190,7 @@ pub fn add_switches(
         let (mut before, inside) = samples_of(samples, bounds.min_ms.max(start_ms), bounds.max_ms);
         let mut increase = -0.0;
         for (sample, start_time_ms) in inside {
-            let nearest = known.partition_point(|known| known.time_ms < sample.0).checked_sub(1);
-            let known = nearest.and_then(|nearest| known.get(nearest)).copied();
-            let from = match (before.map(Known::from), known) {
-                (Some(before), Some(known)) if known.time_ms >= before.time_ms => Some(known),
-                (before, known) => before.or(known),
-            };
+            let from = Known::latest(before.map(Known::from), known, sample.0);
             let leads =
                 |at: &&Switch| at.to_ms == sample.0 && Some(at.from_ms) == from.map(|from| from.time_ms);
             increase += match of_window.iter().find(leads) {

@@ -82,11 +82,7 @@ impl Source for BucketSource {
     }
 
     fn segments(&self) -> io::Result<Vec<u32>> {
-        let numbers = self.files.keys().filter_map(|file| match file {
-            BlockFile::Segment(number) => Some(*number),
-            _ => None,
-        });
-        Ok(numbers.collect())
+        Ok(self.files.keys().filter_map(|file| file.segment_number()).collect())
     }
 
     fn read(&self, file: BlockFile, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>> {
